@@ -4,3 +4,4 @@
 //! A module uses only those after it in this list.
 
 pub mod error;
+pub mod sys;
