@@ -12,13 +12,36 @@
 //! It decides nothing: no policy, no fallback from one call to a weaker one.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod caps;
 pub mod clone;
 pub mod close_range;
+pub mod exec;
+pub mod file;
+pub mod host;
 pub mod ids;
+pub mod ioprio;
+pub mod keyctl;
+pub mod landlock;
+pub mod mempolicy;
 pub mod mount;
+pub mod net;
+pub mod personality;
 pub mod pidfd;
+pub mod poll;
 pub mod prctl;
+pub mod rlimit;
+pub mod sched;
+pub mod seccomp;
+pub mod shared;
+pub mod signal;
+pub mod socket;
+pub mod statmount;
+pub mod tty;
+pub mod wait;
+
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -1,0 +1,172 @@
+//! Operations on open files, and the few calls around the root. All \[child\].
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+
+use super::{Result, count, done, uninterrupted};
+
+const AT_EMPTY_PATH: i32 = 0x1000;
+
+/// \[child\] read(2), repeated when a signal interrupts it; 0 is end of file.
+///
+/// # Errors
+/// EAGAIN: nonblocking and empty. EIO: a terminal whose other side is gone.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    uninterrupted(|| {
+        // SAFETY: the kernel writes at most the length of `buffer`, which we hold.
+        count(unsafe { libc::syscall(libc::SYS_read, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) })
+    })
+}
+
+/// \[child\] write(2) until all is written. To a pipe without a reader it raises SIGPIPE.
+///
+/// # Errors
+/// EPIPE, ENOSPC, EIO; EAGAIN when nonblocking and full (some bytes may be written).
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        let written = uninterrupted(|| {
+            // SAFETY: the kernel reads at most the length of `bytes`.
+            count(unsafe { libc::syscall(libc::SYS_write, fd.as_raw_fd(), bytes.as_ptr(), bytes.len()) })
+        })?;
+        if written == 0 {
+            return Err(Errno::EIO);
+        }
+        bytes = bytes.get(written..).ok_or(Errno::EIO)?;
+    }
+    Ok(())
+}
+
+/// \[child\] The raw getcwd(2), without the NUL. Where libc says ENOENT the kernel says
+/// `(unreachable)` first: the directory is outside the root (CVE-2024-21626's sign).
+///
+/// # Errors
+/// ERANGE: `buffer` is too small. ENOENT: the directory was removed.
+pub fn getcwd_raw(buffer: &mut [u8]) -> Result<&[u8]> {
+    // SAFETY: the kernel writes at most the length of `buffer`, which we hold.
+    let length = count(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
+    buffer.get(..length.saturating_sub(1)).ok_or(Errno::EOVERFLOW)
+}
+
+/// \[child\] fstatfs(2): the filesystem's magic number (`linux/magic.h`).
+///
+/// # Errors
+/// EBADF never; ENOSYS: the filesystem cannot tell.
+pub fn fstatfs_type(fd: BorrowedFd<'_>) -> Result<i64> {
+    let mut statfs = [0_i64; 32];
+    // SAFETY: the kernel writes `struct statfs` (120 bytes, f_type first) to our 256.
+    done(unsafe { libc::syscall(libc::SYS_fstatfs, fd.as_raw_fd(), statfs.as_mut_ptr()) })?;
+    let [f_type, ..] = statfs;
+    Ok(f_type)
+}
+
+/// What fstat(2) says of an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// Device of the filesystem.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Type and permission bits (inode(7)).
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// The device that a device node stands for.
+    pub rdev: u64,
+    /// Number of hard links.
+    pub nlink: u64,
+    /// Bytes.
+    pub size: i64,
+}
+
+/// \[child\] fstat(2); works on O_PATH descriptors (since 3.6) and triggers no automount.
+///
+/// # Errors
+/// ESTALE, EIO: of network filesystems.
+#[allow(clippy::useless_conversion)] // st_nlink is u32 on aarch64
+pub fn stat(fd: BorrowedFd<'_>) -> Result<FileStat> {
+    let stat = nix::sys::stat::fstat(fd)?;
+    Ok(FileStat {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        mode: stat.st_mode,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        rdev: stat.st_rdev,
+        nlink: u64::from(stat.st_nlink),
+        size: stat.st_size,
+    })
+}
+
+/// \[child\] dup3(2): makes `new` a duplicate of `old`, closing what `new` was. The caller
+/// answers for the number: 0 to 2, or one that no OwnedFd holds.
+///
+/// # Errors
+/// EINVAL: `old` is `new`, or a flag other than O_CLOEXEC. EBADF: `new` is negative or
+/// above RLIMIT_NOFILE.
+pub fn dup3(old: BorrowedFd<'_>, new: i32, flags: i32) -> Result<()> {
+    // SAFETY: takes no memory; `new` is a number that the caller answers for.
+    uninterrupted(|| done(unsafe { libc::syscall(libc::SYS_dup3, old.as_raw_fd(), new, flags) }))
+}
+
+/// \[child\] pivot_root(".", "."): the working directory becomes the root and the old root
+/// is stacked on top of it (pivot_root(2), NOTES); [`umount_detach_dot`] takes it away.
+///
+/// # Errors
+/// EINVAL: the new root is not a mount point, or it or its parent mount is shared, or the
+/// present root is the initial ramfs. EBUSY: it is the root already. EPERM: no CAP_SYS_ADMIN.
+pub fn pivot_root_dot() -> Result<()> {
+    let dot = c".".as_ptr();
+    // SAFETY: the kernel reads a static string twice.
+    done(unsafe { libc::syscall(libc::SYS_pivot_root, dot, dot) })
+}
+
+/// \[child\] umount2(".", MNT_DETACH): takes the mount on top of the working directory away.
+///
+/// # Errors
+/// EINVAL: not a mount point, or locked. EPERM: no CAP_SYS_ADMIN.
+pub fn umount_detach_dot() -> Result<()> {
+    // SAFETY: the kernel reads a static string.
+    done(unsafe { libc::syscall(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH) })
+}
+
+/// \[child\] fchown(2).
+///
+/// # Errors
+/// EPERM: no CAP_CHOWN. EINVAL: an id that is not mapped, or 2^32-1. EBADF: O_PATH.
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
+    known(uid, gid)?;
+    // SAFETY: takes no memory; the descriptor stays the caller's.
+    done(unsafe { libc::syscall(libc::SYS_fchown, fd.as_raw_fd(), uid, gid) })
+}
+
+/// \[child\] fchownat(2) with AT_EMPTY_PATH: as [`fchown`], for O_PATH descriptors too, and
+/// of a symlink itself.
+///
+/// # Errors
+/// As [`fchown`]. EROFS.
+pub fn fchownat_empty(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
+    known(uid, gid)?;
+    let (fd, empty) = (fd.as_raw_fd(), c"".as_ptr());
+    // SAFETY: the kernel reads a static string; the descriptor stays the caller's.
+    done(unsafe { libc::syscall(libc::SYS_fchownat, fd, empty, uid, gid, AT_EMPTY_PATH) })
+}
+
+/// 2^32-1 would mean "leave as it is".
+fn known(uid: u32, gid: u32) -> Result<()> {
+    if uid == u32::MAX || gid == u32::MAX { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// \[child\] Sets or clears O_NONBLOCK of the open file description: every process that
+/// shares the description sees it (fcntl(2)).
+///
+/// # Errors
+/// EBADF: O_PATH.
+pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let mut flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+    flags.set(OFlag::O_NONBLOCK, nonblocking);
+    fcntl(&fd, FcntlArg::F_SETFL(flags)).map(drop)
+}
