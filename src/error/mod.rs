@@ -107,6 +107,13 @@ impl Error {
         self
     }
 
+    /// The same failure with its field written out from the root of the configuration.
+    #[must_use]
+    pub fn replace_field(mut self, field: String) -> Self {
+        self.0.field = Some(field);
+        self
+    }
+
     /// The object that the failed call was about: a path, a container, a program.
     #[must_use]
     pub fn object(mut self, object: impl fmt::Display) -> Self {

@@ -17,3 +17,19 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> Result<()> {
     // the child calls this when it has none left.
     done(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
 }
+
+/// \[child\] Closes every descriptor that is not in `keep`, which is ascending. The three
+/// standard streams stay only if they are named.
+///
+/// # Errors
+/// As [`close_range`].
+pub fn close_gaps(keep: &[u32]) -> Result<()> {
+    let mut first = 0;
+    for kept in keep {
+        if *kept > first {
+            close_range(first, kept - 1, 0)?;
+        }
+        first = kept.saturating_add(1);
+    }
+    close_range(first, u32::MAX, 0)
+}

@@ -1,10 +1,10 @@
 //! Operations on open files, and the few calls around the root. All \[child\].
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::{Result, count, done, uninterrupted};
+use super::{Result, count, descriptor, done, uninterrupted};
 
 const AT_EMPTY_PATH: i32 = 0x1000;
 
@@ -169,4 +169,34 @@ pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> Result<()> {
     let mut flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
     flags.set(OFlag::O_NONBLOCK, nonblocking);
     fcntl(&fd, FcntlArg::F_SETFL(flags)).map(drop)
+}
+
+/// \[child\] Standard input (0), output (1) or error (2). Rust opens them at start if they
+/// are closed, and nothing in pinfold closes them before exec.
+pub fn borrow_stdio(number: u8) -> BorrowedFd<'static> {
+    // SAFETY: 0..=2 are open for the life of the process; a closed one gives EBADF, not a
+    // descriptor of somebody else's.
+    unsafe { BorrowedFd::borrow_raw(i32::from(number.min(2))) }
+}
+
+/// \[child\] Makes standard stream `number` (0..=2) a copy of `fd`, open across execve.
+///
+/// # Errors
+/// EBADF, EMFILE.
+pub fn dup_onto(fd: BorrowedFd<'_>, number: u8) -> Result<()> {
+    let number = i32::from(number.min(2));
+    match fd.as_raw_fd() == number {
+        true => Ok(()),
+        false => dup3(fd, number, 0),
+    }
+}
+
+/// \[child\] A second descriptor for the same open file, close-on-exec, not one of the
+/// standard streams.
+///
+/// # Errors
+/// EMFILE.
+pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    // SAFETY: takes no memory; the new descriptor belongs to us alone.
+    unsafe { descriptor(libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3)) }
 }

@@ -26,6 +26,7 @@ pub mod landlock;
 pub mod mempolicy;
 pub mod mount;
 pub mod net;
+pub mod nsfs;
 pub mod personality;
 pub mod pidfd;
 pub mod poll;

@@ -107,3 +107,12 @@ pub fn kill_raw(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: takes no memory.
     done(unsafe { libc::syscall(libc::SYS_kill, pid, signal) })
 }
+
+/// \[child\] What a program expects at its start: every disposition SIG_DFL, no signal blocked.
+///
+/// # Errors
+/// None in practice.
+pub fn reset() -> Result<()> {
+    reset_dispositions()?;
+    set_mask_empty()
+}

@@ -141,3 +141,24 @@ fn socket_option(socket: BorrowedFd<'_>, option: i32, value: &mut [i32]) -> Resu
     })?;
     if len == size { Ok(()) } else { Err(Errno::EPROTO) }
 }
+
+/// \[child\] accept4(2) with SOCK_CLOEXEC.
+///
+/// # Errors
+/// ECONNABORTED: the peer is gone again. EINVAL: not listening.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let (address, length) = (std::ptr::null_mut::<u8>(), std::ptr::null_mut::<u32>());
+    uninterrupted(|| {
+        // SAFETY: no address is asked for, so the kernel writes no memory of ours; the new
+        // descriptor belongs to us alone.
+        unsafe {
+            descriptor(libc::syscall(
+                libc::SYS_accept4,
+                listener.as_raw_fd(),
+                address,
+                length,
+                libc::SOCK_CLOEXEC,
+            ))
+        }
+    })
+}

@@ -1,0 +1,120 @@
+//! The child's half: it walks the Plan, step by step, from clone3 to execve.
+//!
+//! It may not allocate, format, log, lock or decide: the parent's heap is a copy in an
+//! unknown state, and every choice was taken before the clone. It leaves only by
+//! execve or `_exit`. THE LIST is the order of [`crate::plan::Plan::steps`], which
+//! `resolve/steps.rs` lays down; ARCHITECTURE.md has the reasons.
+
+mod confine;
+mod console;
+mod credentials;
+mod init;
+pub use init::SIGNAL;
+mod meet;
+mod mounts;
+mod namespaces;
+mod place;
+mod program;
+mod root;
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use crate::plan::{Failure, Meeting, Plan, Records, Step};
+use crate::sys;
+
+/// What a step returns: done, or what the kernel said.
+type Done = Result<(), Errno>;
+
+/// The exit code of a child that could not go on; the records say why.
+const GAVE_UP: i32 = 125;
+
+/// The child's whole state.
+struct Child<'p> {
+    plan: &'p Plan,
+    records: &'p Records,
+    socket: BorrowedFd<'p>,
+    page: BorrowedFd<'p>,
+    /// The new root, once it is attached, until everything is closed.
+    root: Option<OwnedFd>,
+    /// The candidate that FindProgram found.
+    found: usize,
+    /// Whether this is the tool beside the init.
+    in_tool: bool,
+}
+
+/// Walks the Plan. Called in the child right after clone3; never returns.
+pub fn walk(plan: &Plan, records: &Records, socket: BorrowedFd<'_>, page: BorrowedFd<'_>) -> ! {
+    let mut child = Child { plan, records, socket, page, root: None, found: 0, in_tool: false };
+    for (index, planned) in plan.steps.iter().enumerate() {
+        records.enter(index);
+        if let Err(errno) = child.take(&planned.step) {
+            records.fail(Failure { index, errno, in_tool: child.in_tool });
+            break;
+        }
+    }
+    sys::clone::exit_now(GAVE_UP)
+}
+
+impl Child<'_> {
+    #[rustfmt::skip]
+    fn take(&mut self, step: &Step) -> Done {
+        match step {
+            Step::AwaitRelease => self.await_release(),
+            Step::BecomeRoot { setgroups } => credentials::become_root(*setgroups),
+            Step::NewSession => namespaces::new_session(),
+            Step::JoinNamespace { fd, nstype, .. } => namespaces::join(fd, *nstype),
+            Step::UnshareCgroup => namespaces::unshare_cgroup(),
+            Step::LoopbackUp => sys::net::loopback_up(),
+            Step::Hostname(name) => sys::host::sethostname(name),
+            Step::Domainname(name) => sys::host::setdomainname(name),
+            Step::Personality(persona) => sys::personality::personality(*persona).map(|_| ()),
+            Step::CutPropagation { flags } => mounts::set_root_propagation(*flags),
+            Step::AttachRoot(from) => self.attach_root(from),
+            Step::Make(made) => place::make(self.root()?, made),
+            Step::Mount { from, target, propagation } => mounts::mount(self.root()?, from, target, *propagation),
+            Step::MakeCwd(target) => place::make_directory(self.root()?, target, 0o755),
+            Step::ConsolePty { target, size } => console::open(self.root()?, self.socket, target.as_ref(), *size),
+            Step::MeetForHooks => self.meet(Meeting::Hooks),
+            Step::Pivot => self.pivot(),
+            Step::RedirectStdio(streams) => root::redirect_stdio(streams),
+            Step::CloseFds => self.close_fds(),
+            Step::Sysctl { key, value } => confine::sysctl(key, value),
+            Step::Mask(path) => mounts::mask(self.root()?, path),
+            Step::ReadonlyPath(path) => mounts::readonly_path(self.root()?, path),
+            Step::ReadonlyRoot => mounts::readonly_root(self.root()?),
+            Step::RootPropagation(flags) => mounts::set_root_propagation(*flags),
+            Step::SessionKeyring => confine::session_keyring(),
+            Step::NoNewPrivs => sys::prctl::set_no_new_privs(),
+            Step::EarlySeccomp(filter, flags) | Step::LateSeccomp(filter, flags) => confine::seccomp(filter, *flags),
+            Step::Umask(mask) => credentials::umask(*mask),
+            Step::DropBounding { keep } => credentials::drop_bounding(*keep),
+            Step::KeepCaps => sys::prctl::set_keepcaps(true),
+            Step::ChownStdio { uid, gid } => credentials::chown_stdio(*uid, *gid),
+            Step::SetGroups(groups) => sys::ids::setgroups(groups),
+            Step::SetGid(gid) => sys::ids::setresgid(*gid),
+            Step::SetUid(uid) => sys::ids::setresuid(*uid),
+            Step::Capabilities(sets) => credentials::capabilities(sets),
+            Step::Ambient { raise } => credentials::ambient(*raise),
+            Step::Dumpable(yes) => sys::prctl::set_dumpable(*yes),
+            Step::DieWithParent => self.die_with_parent(),
+            Step::Chdir(path) => credentials::chdir(path),
+            Step::ProveCwd => credentials::prove_cwd(),
+            Step::FindProgram => self.find_program(),
+            Step::Landlock { ruleset, rules, flags } => confine::landlock(ruleset, rules, *flags),
+            Step::MeetForCheck => self.meet(Meeting::Check),
+            Step::AwaitStart { listener } => self.await_start(listener),
+            Step::EnterPidNamespace => self.enter_pid_namespace(),
+            Step::BecomeInit => self.become_init(),
+            Step::ControllingTerminal => console::take_control(),
+            Step::ResetSignals => sys::signal::reset(),
+            Step::Exec => self.exec(),
+        }
+    }
+
+    fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        use std::os::fd::AsFd;
+        self.root.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
+    }
+}

@@ -1,0 +1,154 @@
+//! Mounts inside the new root. Every source and every target is a descriptor.
+//! open_tree(2), move_mount(2), fsopen(2), mount_setattr(2).
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::mount::MsFlags;
+
+use super::{Done, place};
+use crate::plan::{FreshFs, MountFrom, Reopened, Target};
+use crate::sys::{self, mount, mount::MountAttr};
+
+/// /dev/null's device number (Documentation/admin-guide/devices.txt: 1 char, 3).
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
+/// Mounts one planned thing at its target, which is made when it is missing.
+pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, propagation: u64) -> Done {
+    let place = place::find_or_make(root, target)?;
+    let tree = match from {
+        MountFrom::Tree(tree) => return put(tree.as_fd(), place.as_fd(), target, propagation),
+        MountFrom::Path(reopened, attr) => {
+            let tree = reopen(reopened)?;
+            mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;
+            tree
+        }
+        MountFrom::Fresh(fresh) => make_fresh(fresh)?,
+        MountFrom::Inside(path, attr) => clone_inside(root, path, attr)?,
+    };
+    put(tree.as_fd(), place.as_fd(), target, propagation)
+}
+
+/// On the root itself, `move_mount` would shadow it for every later step.
+fn put(tree: BorrowedFd<'_>, place: BorrowedFd<'_>, target: &Target, propagation: u64) -> Done {
+    if target.prefixes.is_empty() {
+        return Err(Errno::EBUSY);
+    }
+    mount::move_mount(tree, place, c"", 0)?;
+    if propagation != 0 {
+        let attr = MountAttr { propagation, ..MountAttr::default() };
+        mount::mount_setattr(tree, c"", libc::AT_EMPTY_PATH.cast_unsigned(), &attr, None)?;
+    }
+    Ok(())
+}
+
+const EVERYWHERE: u32 = libc::AT_EMPTY_PATH.cast_unsigned() | mount::AT_RECURSIVE;
+
+/// Opens a host path again from this mount namespace, makes sure that it is the object
+/// that was judged, and clones that very descriptor.
+pub(super) fn reopen(reopened: &Reopened) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let object = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, reopened.path.as_c_str(), how)?;
+    let stat = sys::file::stat(object.as_fd())?;
+    let same = (stat.dev, stat.ino, stat.mode & libc::S_IFMT) == (reopened.dev, reopened.ino, reopened.file_type);
+    if !same {
+        return Err(Errno::ESTALE);
+    }
+    clone_tree(object.as_fd())
+}
+
+fn clone_tree(object: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | EVERYWHERE;
+    let tree = mount::open_tree(object, c"", flags)?;
+    // A clone of a shared mount stays in its peer group: private before anything else.
+    let private = MountAttr { propagation: mount::MS_PRIVATE, ..MountAttr::default() };
+    mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &private, None)?;
+    Ok(tree)
+}
+
+/// Makes a filesystem in the namespaces of this child.
+pub(super) fn make_fresh(fresh: &FreshFs) -> Result<OwnedFd, Errno> {
+    let context = mount::fsopen(&fresh.fstype, mount::FSOPEN_CLOEXEC)?;
+    for (key, value) in &fresh.options {
+        match value {
+            Some(value) => mount::fsconfig_string(context.as_fd(), key, value)?,
+            None => mount::fsconfig_flag(context.as_fd(), key)?,
+        }
+    }
+    mount::fsconfig_create(context.as_fd())?;
+    mount::fsmount(context.as_fd(), mount::FSMOUNT_CLOEXEC, fresh.attrs)
+}
+
+fn clone_inside(root: BorrowedFd<'_>, path: &CStr, attr: &MountAttr) -> Result<OwnedFd, Errno> {
+    let object = place::find(root, path)?;
+    let tree = clone_tree(object.as_fd())?;
+    mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;
+    Ok(tree)
+}
+
+/// Makes a path unreadable: an empty read-only tmpfs over a directory, the container's
+/// own /dev/null, verified to be the real device (CVE-2025-31133), over a file.
+/// What does not exist needs no mask.
+pub(super) fn mask(root: BorrowedFd<'_>, path: &CStr) -> Done {
+    let Some(object) = present(place::find(root, path))? else { return Ok(()) };
+    let is_dir = sys::file::stat(object.as_fd())?.mode & libc::S_IFMT == libc::S_IFDIR;
+    let cover = if is_dir { empty_directory()? } else { null_device(root)? };
+    mount::move_mount(cover.as_fd(), object.as_fd(), c"", 0)
+}
+
+fn empty_directory() -> Result<OwnedFd, Errno> {
+    let context = mount::fsopen(c"tmpfs", mount::FSOPEN_CLOEXEC)?;
+    mount::fsconfig_string(context.as_fd(), c"nr_inodes", c"1")?;
+    mount::fsconfig_string(context.as_fd(), c"mode", c"0555")?;
+    mount::fsconfig_create(context.as_fd())?;
+    let attrs = mount::MOUNT_ATTR_RDONLY
+        | mount::MOUNT_ATTR_NOSUID
+        | mount::MOUNT_ATTR_NODEV
+        | mount::MOUNT_ATTR_NOEXEC;
+    mount::fsmount(context.as_fd(), mount::FSMOUNT_CLOEXEC, attrs)
+}
+
+fn null_device(root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let object = place::find(root, c"dev/null")?;
+    let stat = sys::file::stat(object.as_fd())?;
+    let is_null = stat.mode & libc::S_IFMT == libc::S_IFCHR
+        && (libc::major(stat.rdev), libc::minor(stat.rdev)) == NULL_DEVICE;
+    match is_null {
+        true => clone_tree(object.as_fd()),
+        false => Err(Errno::ENODEV),
+    }
+}
+
+/// Makes a path read-only with all below it, by a read-only clone of itself on top.
+pub(super) fn readonly_path(root: BorrowedFd<'_>, path: &CStr) -> Done {
+    let Some(object) = present(place::find(root, path))? else { return Ok(()) };
+    let tree = clone_tree(object.as_fd())?;
+    let readonly = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &readonly, None)?;
+    mount::move_mount(tree.as_fd(), object.as_fd(), c"", 0)
+}
+
+/// The root itself turns read-only; what the user mounted below keeps its own flags.
+pub(super) fn readonly_root(root: BorrowedFd<'_>) -> Done {
+    let readonly = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    mount::mount_setattr(root, c"", libc::AT_EMPTY_PATH.cast_unsigned(), &readonly, None)
+}
+
+/// mount(2) with a propagation flag on `/`: cut from the host before the first mount,
+/// and set as asked for after the pivot.
+pub(super) fn set_root_propagation(flags: u64) -> Done {
+    const NONE: Option<&CStr> = None;
+    nix::mount::mount(NONE, c"/", NONE, MsFlags::from_bits_retain(flags), NONE)
+}
+
+fn present(found: Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>, Errno> {
+    match found {
+        Ok(object) => Ok(Some(object)),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}

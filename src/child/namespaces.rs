@@ -1,0 +1,41 @@
+//! Session, joined namespaces, the cgroup namespace. setns(2), unshare(2).
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+
+use super::{Child, Done};
+use crate::sys;
+
+/// A session of its own: no controlling terminal of the caller's (CVE-2017-5226).
+pub(super) fn new_session() -> Done {
+    nix::unistd::setsid().map(|_| ())
+}
+
+/// Joins a namespace that the parent opened.
+pub(super) fn join(fd: &OwnedFd, nstype: u64) -> Done {
+    let bits = i32::try_from(nstype).map_err(|_too_wide| Errno::EINVAL)?;
+    nix::sched::setns(fd.as_fd(), CloneFlags::from_bits_retain(bits))
+}
+
+/// After the parent attached the child by pid, so that the namespace's root is the
+/// container's own cgroup (cgroup_namespaces(7)).
+pub(super) fn unshare_cgroup() -> Done {
+    nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP)
+}
+
+impl Child<'_> {
+    /// A task never changes its own pid namespace: its child is born in the joined one,
+    /// already weak, as a child of pinfold (CLONE_PARENT).
+    pub(super) fn enter_pid_namespace(&self) -> Done {
+        let args = sys::clone::CloneArgs { flags: sys::clone::CLONE_PARENT, exit_signal: 0, cgroup: None };
+        match sys::clone::clone3(&args)? {
+            sys::clone::Cloned::Child => Ok(()),
+            sys::clone::Cloned::Parent { pid, .. } => {
+                self.records.main_started(pid.as_raw());
+                sys::clone::exit_now(0)
+            }
+        }
+    }
+}

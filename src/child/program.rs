@@ -1,0 +1,39 @@
+//! Finding and executing the program: execvp(3) semantics over candidates that the
+//! parent rendered.
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::unistd::AccessFlags;
+
+use super::{Child, Done};
+use crate::plan::Program;
+use crate::sys;
+
+impl Child<'_> {
+    /// Says at create what would only be known at start: that there is no such program.
+    pub(super) fn find_program(&mut self) -> Done {
+        self.found = find(&self.plan.program)?;
+        Ok(())
+    }
+
+    /// The last step. Returns only when execve failed.
+    pub(super) fn exec(&self) -> Done {
+        let program = &self.plan.program;
+        let path = program.candidates.get(self.found).ok_or(Errno::ENOENT)?;
+        Err(sys::exec::execve(path, &program.argv, &program.envp))
+    }
+}
+
+fn find(program: &Program) -> Result<usize, Errno> {
+    let mut reason = Errno::ENOENT;
+    for (index, candidate) in program.candidates.iter().enumerate() {
+        let answer =
+            nix::unistd::faccessat(nix::fcntl::AT_FDCWD, candidate.as_c_str(), AccessFlags::X_OK, AtFlags::AT_EACCESS);
+        match answer {
+            Ok(()) => return Ok(index),
+            Err(Errno::EACCES) => reason = Errno::EACCES,
+            Err(_) => {}
+        }
+    }
+    Err(reason)
+}

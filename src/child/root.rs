@@ -1,0 +1,60 @@
+//! Attaching the new root, pivoting into it, closing what does not belong inside.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+
+use super::{Child, Done, mounts};
+use crate::plan::RootFrom;
+use crate::sys::{self, mount};
+
+impl Child<'_> {
+    /// Attaches the root on top of this namespace's own `/`: no path of the host is
+    /// needed as a mount point, and pivot_root(2) wants a mount point.
+    pub(super) fn attach_root(&mut self, from: &RootFrom) -> Done {
+        let old = old_root()?;
+        let tree = match from {
+            RootFrom::Tree(tree) => sys::file::duplicate(tree.as_fd())?,
+            RootFrom::Path(reopened) => mounts::reopen(reopened)?,
+            RootFrom::Tmpfs(fresh) => mounts::make_fresh(fresh)?,
+        };
+        mount::move_mount(tree.as_fd(), old.as_fd(), c"", 0)?;
+        self.root = Some(tree);
+        Ok(())
+    }
+
+    /// pivot_root(".", ".") stacks the old root on the new one; detaching `.` then leaves
+    /// nothing of the host reachable (pivot_root(2), NOTES).
+    pub(super) fn pivot(&mut self) -> Done {
+        nix::unistd::fchdir(self.root()?)?;
+        sys::file::pivot_root_dot()?;
+        sys::file::umount_detach_dot()?;
+        nix::unistd::chdir(c"/")
+    }
+
+    /// Closes, not marks: execve resolves its path and `#!` before CLOEXEC closes
+    /// anything (CVE-2024-21626). What stays is a socket or a memfd.
+    pub(super) fn close_fds(&mut self) -> Done {
+        self.root = None;
+        sys::close_range::close_gaps(&self.plan.keep_fds)
+    }
+}
+
+fn old_root() -> Result<std::os::fd::OwnedFd, Errno> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    nix::fcntl::openat2(nix::fcntl::AT_FDCWD, c"/", how)
+}
+
+
+/// Puts the parent's pipes on stdin, stdout and stderr.
+pub(super) fn redirect_stdio(streams: &[Option<std::os::fd::OwnedFd>; 3]) -> Done {
+    for (number, stream) in (0..).zip(streams) {
+        if let Some(stream) = stream {
+            sys::file::dup_onto(stream.as_fd(), number)?;
+        }
+    }
+    Ok(())
+}

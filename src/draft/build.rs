@@ -1,0 +1,263 @@
+//! Spec + HostFacts → Draft: the configuration, section by section.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
+
+use super::{Draft, DraftDevice, Extras, HostFacts, Root, mounts, namespaces, process, sysctl};
+use crate::cgroup::{CgroupPath, Limits};
+use crate::error::{Context, Error, Result};
+use crate::seccomp::Profile;
+use crate::sys::clone;
+
+/// A field that this version cannot honour: refused, never passed over.
+pub(super) fn unsupported(field: &str) -> Error {
+    Error::usage("not supported by this version of pinfold, and it is never ignored").field(field)
+}
+
+/// Takes every decision of a launch.
+///
+/// # Errors
+/// A value that is invalid or cannot be honoured, with its JSON pointer.
+pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
+    check_version(spec.version())?;
+    refuse_unsupported(spec)?;
+    let linux = spec.linux().clone().unwrap_or_default_for_draft();
+    let (new_namespaces, join) = namespaces::namespaces(&linux)?;
+    let id_maps = namespaces::id_maps(&linux, new_namespaces)?;
+    let program = spec.process().as_ref().map(|given| process::process(given, facts)).transpose()?;
+    let user = program.as_ref().map(|program| (program.uid, program.gid));
+    require_mount_namespace(new_namespaces, &join)?;
+    let sysctls = match linux.sysctl() {
+        Some(map) => sysctl::sysctls(map, new_namespaces | join.iter().fold(0, |all, one| all | one.nstype))?,
+        None => vec![],
+    };
+    Ok(Draft {
+        door: extras.door,
+        new_namespaces,
+        rootless: facts.euid != 0,
+        mounts: mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?,
+        root: root(spec, extras, linux.rootfs_propagation().as_deref())?,
+        skeleton: extras.skeleton.clone(),
+        devices: devices(linux.devices().as_deref())?,
+        files: extras.files.clone(),
+        hostname: name(spec.hostname().as_deref(), "/hostname", new_namespaces, &join)?,
+        domainname: name(spec.domainname().as_deref(), "/domainname", new_namespaces, &join)?,
+        sysctls,
+        masked_paths: paths(linux.masked_paths().as_deref(), "/linux/maskedPaths")?,
+        readonly_paths: paths(linux.readonly_paths().as_deref(), "/linux/readonlyPaths")?,
+        personality: personality(&linux)?,
+        seccomp: seccomp(&linux, extras)?,
+        landlock: extras.landlock,
+        limits: linux.resources().as_ref().map(Limits::from_oci).transpose()?.unwrap_or_default(),
+        cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
+        init: extras.init,
+        warnings: vec![],
+        process: program,
+        join,
+        id_maps,
+    })
+}
+
+/// `linux` absent: nothing is asked for. The crate's own default would be runc's template.
+trait OrEmpty {
+    fn unwrap_or_default_for_draft(self) -> oci_spec::runtime::Linux;
+}
+
+impl OrEmpty for Option<oci_spec::runtime::Linux> {
+    fn unwrap_or_default_for_draft(self) -> oci_spec::runtime::Linux {
+        self.unwrap_or_else(|| {
+            let mut empty = oci_spec::runtime::Linux::default();
+            empty
+                .set_namespaces(None)
+                .set_devices(None)
+                .set_masked_paths(None)
+                .set_readonly_paths(None)
+                .set_resources(None)
+                .set_uid_mappings(None)
+                .set_gid_mappings(None)
+                .set_mount_label(None)
+                .set_cgroups_path(None)
+                .set_sysctl(None)
+                .set_seccomp(None)
+                .set_rootfs_propagation(None)
+                .set_intel_rdt(None)
+                .set_personality(None)
+                .set_time_offsets(None);
+            empty
+        })
+    }
+}
+
+/// Any 1.x is accepted (runtime-spec, config.md "Specification version").
+fn check_version(version: &str) -> Result<()> {
+    let mut numbers = version.split(['-', '+']).next().unwrap_or_default().split('.');
+    let sound = numbers.clone().count() == 3 && numbers.clone().all(|number| number.parse::<u32>().is_ok());
+    match (sound, numbers.next()) {
+        (true, Some("1")) => Ok(()),
+        _ => Err(Error::usage("pinfold reads version 1.x of the runtime specification")
+            .field("/ociVersion")
+            .object(format!("`{version}`"))),
+    }
+}
+
+fn refuse_unsupported(spec: &Spec) -> Result<()> {
+    let hooks = spec.hooks().as_ref();
+    let given = |list: Option<&Option<Vec<oci_spec::runtime::Hook>>>| list.is_some_and(|list| list.as_ref().is_some_and(|list| !list.is_empty()));
+    let prestart = hooks.map(|hooks| hooks.prestart());
+    let linux = spec.linux().as_ref();
+    let asked = [
+        (given(prestart), "/hooks/prestart"),
+        (given(hooks.map(|hooks| hooks.create_runtime())), "/hooks/createRuntime"),
+        (given(hooks.map(|hooks| hooks.create_container())), "/hooks/createContainer"),
+        (given(hooks.map(|hooks| hooks.start_container())), "/hooks/startContainer"),
+        (given(hooks.map(|hooks| hooks.poststart())), "/hooks/poststart"),
+        (given(hooks.map(|hooks| hooks.poststop())), "/hooks/poststop"),
+        (linux.is_some_and(|linux| linux.intel_rdt().is_some()), "/linux/intelRdt"),
+        (linux.is_some_and(|linux| linux.time_offsets().is_some()), "/linux/timeOffsets"),
+        (linux.is_some_and(|linux| linux.memory_policy().is_some()), "/linux/memoryPolicy"),
+        (linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())), "/linux/netDevices"),
+        (linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())), "/linux/mountLabel"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, field)) => Err(unsupported(field)),
+        None => Ok(()),
+    }
+}
+
+/// Without a mount namespace of its own the container's mounts would be the host's.
+fn require_mount_namespace(new: u64, join: &[super::Join]) -> Result<()> {
+    match new & clone::CLONE_NEWNS != 0 || join.iter().any(|one| one.nstype == clone::CLONE_NEWNS) {
+        true => Ok(()),
+        false => Err(Error::usage("a mount namespace is needed: pinfold never mounts in the host's")
+            .field("/linux/namespaces")),
+    }
+}
+
+fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>) -> Result<Root> {
+    let root = spec.root().as_ref();
+    let directory = match extras.host_usr {
+        true => None,
+        false => Some(
+            root.map(|root| root.path().clone())
+                .filter(|path| !path.as_os_str().is_empty())
+                .ok_or_else(|| Error::usage("the configuration has no root file system").field("/root/path"))?,
+        ),
+    };
+    let readonly = root.and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
+    let propagation = match propagation {
+        None | Some("" | "private" | "rprivate") => 0,
+        Some("shared" | "rshared") => libc::MS_SHARED | libc::MS_REC,
+        Some("slave" | "rslave") => libc::MS_SLAVE | libc::MS_REC,
+        Some("unbindable" | "runbindable") => libc::MS_UNBINDABLE | libc::MS_REC,
+        Some(other) => {
+            return Err(Error::usage("one of shared, slave, private, unbindable")
+                .field("/linux/rootfsPropagation")
+                .object(format!("`{other}`")));
+        }
+    };
+    Ok(Root { directory, size: extras.root_size, readonly, propagation })
+}
+
+fn name(text: Option<&str>, field: &str, new: u64, join: &[super::Join]) -> Result<Option<CString>> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let own = new & clone::CLONE_NEWUTS != 0 || join.iter().any(|one| one.nstype == clone::CLONE_NEWUTS);
+    if !own {
+        return Err(Error::usage("needs a uts namespace: it would change the host's name").field(field));
+    }
+    CString::new(text).map(Some).map_err(|error| Error::usage(error.to_string()).field(field))
+}
+
+fn paths(list: Option<&[String]>, field: &str) -> Result<Vec<CString>> {
+    let one = |(index, path): (usize, &String)| {
+        let field = format!("{field}/{index}");
+        if !path.starts_with('/') {
+            return Err(Error::usage("must be an absolute path").field(field).object(format!("`{path}`")));
+        }
+        let clean = mounts::inside_root(std::path::Path::new(path)).at(field.clone())?;
+        CString::new(clean.as_os_str().as_bytes()).map_err(|error| Error::usage(error.to_string()).field(field))
+    };
+    list.unwrap_or_default().iter().enumerate().map(one).collect()
+}
+
+fn personality(linux: &oci_spec::runtime::Linux) -> Result<Option<u32>> {
+    let Some(personality) = linux.personality() else { return Ok(None) };
+    if personality.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
+        return Err(Error::usage("the specification defines no flags").field("/linux/personality/flags"));
+    }
+    Ok(Some(match personality.domain() {
+        oci_spec::runtime::LinuxPersonalityDomain::PerLinux => 0,
+        oci_spec::runtime::LinuxPersonalityDomain::PerLinux32 => 8,
+    }))
+}
+
+fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<Profile>> {
+    match (&extras.seccomp, linux.seccomp()) {
+        (Some(profile), _) => Ok(Some(profile.clone())),
+        (None, Some(given)) => Profile::from_oci(given).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn cgroup_path(path: Option<&std::path::Path>) -> Result<Option<CgroupPath>> {
+    let Some(text) = path.map(|path| path.to_string_lossy().into_owned()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    CgroupPath::parse(&text).map(Some).at("/linux/cgroupsPath")
+}
+
+/// config-linux.md "Default Devices": always there.
+const DEFAULT_DEVICES: &[(&str, u32, u32)] = &[
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+fn devices(list: Option<&[LinuxDevice]>) -> Result<Vec<DraftDevice>> {
+    let mut devices: Vec<DraftDevice> = vec![];
+    for (index, device) in list.unwrap_or_default().iter().enumerate() {
+        devices.push(one_device(device, &format!("/linux/devices/{index}"))?);
+    }
+    for (path, major, minor) in DEFAULT_DEVICES {
+        if !devices.iter().any(|device| device.path.as_os_str() == *path) {
+            devices.push(DraftDevice {
+                field: String::new(),
+                path: PathBuf::from(path),
+                file_type: libc::S_IFCHR,
+                major: *major,
+                minor: *minor,
+                mode: 0o666,
+                owner: (0, 0),
+            });
+        }
+    }
+    Ok(devices)
+}
+
+fn one_device(device: &LinuxDevice, field: &str) -> Result<DraftDevice> {
+    let file_type = match device.typ() {
+        LinuxDeviceType::C | LinuxDeviceType::U => libc::S_IFCHR,
+        LinuxDeviceType::B => libc::S_IFBLK,
+        LinuxDeviceType::P => libc::S_IFIFO,
+        LinuxDeviceType::A => {
+            return Err(Error::usage("one of c, b, u, p").field(format!("{field}/type")));
+        }
+    };
+    let number = |value: i64, name: &str| {
+        u32::try_from(value).map_err(|error| Error::usage(error.to_string()).field(format!("{field}/{name}")))
+    };
+    Ok(DraftDevice {
+        field: field.to_owned(),
+        path: mounts::inside_root(device.path()).at(format!("{field}/path"))?,
+        file_type,
+        major: number(device.major(), "major")?,
+        minor: number(device.minor(), "minor")?,
+        mode: device.file_mode().unwrap_or(0o666) & 0o7777,
+        owner: (device.uid().unwrap_or(0), device.gid().unwrap_or(0)),
+    })
+}

@@ -1,0 +1,299 @@
+//! Pure: a configuration becomes a [`Draft`], in which every decision is taken and
+//! nothing is opened yet. Nothing here touches the host; what must be known of it comes
+//! in as [`HostFacts`].
+//!
+//! runtime-spec: config.md, config-linux.md.
+
+mod build;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod process;
+mod sysctl;
+
+
+
+pub use build::build;
+pub use mount_options::MountOptions;
+pub use process::capability_mask;
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use crate::cgroup::{CgroupPath, Limits};
+use crate::plan::IdMaps;
+use crate::seccomp::Profile;
+use crate::sys::caps::CapSets;
+
+/// What the decisions need to know of the host.
+#[derive(Debug, Clone, Default)]
+pub struct HostFacts {
+    /// Effective uid of the caller.
+    pub euid: u32,
+    /// Effective gid of the caller.
+    pub egid: u32,
+    /// Highest capability number of the kernel.
+    pub last_cap: u8,
+    /// Landlock ABI, 0 where there is none.
+    pub landlock_abi: u32,
+    /// Whether the host has a pure cgroup v2 tree.
+    pub cgroup_unified: bool,
+    /// Names of the v1 hierarchies, for a `cgroup` mount on such a host.
+    pub cgroup_v1: Vec<String>,
+}
+
+/// Through which door the launch came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// An OCI verb: absent means what runc does.
+    Oci,
+    /// `pinfold sandbox`: absent means the secure default.
+    Sandbox,
+}
+
+/// What `pinfold sandbox` asks for beyond what an OCI configuration can say.
+#[derive(Debug, Clone)]
+pub struct Extras {
+    /// Through which door the launch came.
+    pub door: Door,
+    /// Build the root from the host's own /usr instead of `root.path`.
+    pub host_usr: bool,
+    /// Size limit of the fresh root and of /tmp style mounts, in bytes.
+    pub root_size: u64,
+    /// Indexes into `mounts` whose source's owner is shown as the sandbox user.
+    pub owner_mapped: Vec<usize>,
+    /// Files made after the mounts: secrets, hosts entries.
+    pub files: Vec<DraftFile>,
+    /// Things made in a fresh root before the mounts.
+    pub skeleton: Vec<DraftEntry>,
+    /// A pid 1 of pinfold's own.
+    pub init: bool,
+    /// Confine file access by Landlock, derived from the mounts.
+    pub landlock: bool,
+    /// The profile, where it does not come from the configuration.
+    pub seccomp: Option<Profile>,
+    /// End with the caller.
+    pub die_with_caller: bool,
+}
+
+impl Extras {
+    /// Nothing beyond the configuration: the OCI verbs.
+    pub fn oci() -> Self {
+        Self {
+            door: Door::Oci,
+            host_usr: false,
+            root_size: 0,
+            owner_mapped: vec![],
+            files: vec![],
+            skeleton: vec![],
+            init: false,
+            landlock: false,
+            seccomp: None,
+            die_with_caller: false,
+        }
+    }
+}
+
+/// A file that the child makes.
+#[derive(Clone)]
+pub struct DraftFile {
+    /// Where, inside.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner inside.
+    pub owner: (u32, u32),
+}
+
+/// The content may be a secret: it is never printed.
+impl std::fmt::Debug for DraftFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DraftFile").field("path", &self.path).field("bytes", &self.content.len()).finish()
+    }
+}
+
+/// A thing of a fresh root.
+#[derive(Debug, Clone)]
+pub enum DraftEntry {
+    /// A directory and its mode.
+    Directory(PathBuf, u32),
+    /// A file.
+    File(DraftFile),
+    /// A symbolic link and its text.
+    Link(PathBuf, PathBuf),
+}
+
+/// Every decision of one launch.
+#[derive(Debug)]
+pub struct Draft {
+    /// Through which door the launch came.
+    pub door: Door,
+    /// CLONE_NEW* of the namespaces that are new.
+    pub new_namespaces: u64,
+    /// Namespaces that are joined by path.
+    pub join: Vec<Join>,
+    /// Maps of the new user namespace.
+    pub id_maps: Option<IdMaps>,
+    /// Whether the caller has no privilege on the host.
+    pub rootless: bool,
+    /// The root file system.
+    pub root: Root,
+    /// Made in the root before the mounts.
+    pub skeleton: Vec<DraftEntry>,
+    /// Mounts in the configuration's order.
+    pub mounts: Vec<DraftMount>,
+    /// Devices to make or bind.
+    pub devices: Vec<DraftDevice>,
+    /// Made after the mounts.
+    pub files: Vec<DraftFile>,
+    /// UTS host name.
+    pub hostname: Option<CString>,
+    /// UTS domain name.
+    pub domainname: Option<CString>,
+    /// sysctls as paths below /proc with their values.
+    pub sysctls: Vec<(CString, CString, String)>,
+    /// Paths made unreadable.
+    pub masked_paths: Vec<CString>,
+    /// Paths made read-only.
+    pub readonly_paths: Vec<CString>,
+    /// personality(2).
+    pub personality: Option<u32>,
+    /// The program; absent at `create` of a configuration without process.
+    pub process: Option<Process>,
+    /// The seccomp profile.
+    pub seccomp: Option<Profile>,
+    /// Whether Landlock confines the program.
+    pub landlock: bool,
+    /// Resource limits.
+    pub limits: Limits,
+    /// The container's cgroup, where the configuration names one.
+    pub cgroup_path: Option<CgroupPath>,
+    /// A pid 1 of pinfold's own.
+    pub init: bool,
+    /// Warnings that the caller should see.
+    pub warnings: Vec<String>,
+}
+
+/// A namespace joined by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// CLONE_NEW* of its type.
+    pub nstype: u64,
+    /// Its name in /proc/PID/ns.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The configuration field.
+    pub field: String,
+}
+
+/// The root file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// A directory of the host; `None` for a fresh tmpfs.
+    pub directory: Option<PathBuf>,
+    /// Size limit of the fresh root.
+    pub size: u64,
+    /// Read-only in the end.
+    pub readonly: bool,
+    /// MS_* propagation of the root inside; 0 for private.
+    pub propagation: u64,
+}
+
+/// One mount.
+#[derive(Debug, Clone)]
+pub struct DraftMount {
+    /// JSON pointer of the entry.
+    pub field: String,
+    /// Where, inside.
+    pub destination: PathBuf,
+    /// What.
+    pub source: MountSource,
+    /// Flags, propagation, data.
+    pub options: MountOptions,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone)]
+pub enum MountSource {
+    /// An object of the host.
+    Bind {
+        /// Its path.
+        path: PathBuf,
+        /// How the owner is shown.
+        owner: OwnerMap,
+        /// Whether a missing source is passed over.
+        optional: bool,
+    },
+    /// A fresh filesystem of this type.
+    Fresh(String),
+    /// The cgroup tree.
+    Cgroup,
+}
+
+/// How the owners of a bind are shown inside: mount_setattr(2), MOUNT_ATTR_IDMAP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerMap {
+    /// As they are.
+    Keep,
+    /// The source's owner and group are these host ids' (uid, gid).
+    SourceOwnerIs(u32, u32),
+    /// These maps.
+    Maps(IdMaps),
+}
+
+/// A device node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftDevice {
+    /// JSON pointer, or empty for a default device.
+    pub field: String,
+    /// Where, inside.
+    pub path: PathBuf,
+    /// S_IFCHR, S_IFBLK, S_IFIFO.
+    pub file_type: u32,
+    /// Device number.
+    pub major: u32,
+    /// Device number.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner inside.
+    pub owner: (u32, u32),
+}
+
+/// The program and who it is.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// argv.
+    pub args: Vec<CString>,
+    /// environ.
+    pub env: Vec<CString>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// uid inside.
+    pub uid: u32,
+    /// gid inside.
+    pub gid: u32,
+    /// Supplementary groups inside.
+    pub groups: Vec<u32>,
+    /// umask(2).
+    pub umask: u32,
+    /// Effective, permitted, inheritable.
+    pub caps: CapSets,
+    /// The bounding set.
+    pub bounding: u64,
+    /// The ambient set.
+    pub ambient: u64,
+    /// prctl(2) PR_SET_NO_NEW_PRIVS.
+    pub no_new_privs: bool,
+    /// Resource, soft, hard.
+    pub rlimits: Vec<(u32, u64, u64)>,
+    /// /proc/PID/oom_score_adj.
+    pub oom_score_adj: Option<i32>,
+    /// A pseudo-terminal.
+    pub terminal: bool,
+    /// Rows and columns of the terminal.
+    pub console_size: Option<(u16, u16)>,
+}

@@ -1,0 +1,152 @@
+//! The program: config.md "Process".
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::str::FromStr;
+
+use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType};
+
+use super::{HostFacts, Process};
+use crate::error::{Error, Result};
+use crate::sys::caps::CapSets;
+
+const NO_CHANGE: u32 = u32::MAX;
+const DEFAULT_UMASK: u32 = 0o022;
+
+/// Reads `process`; absent `capabilities` means none.
+pub(super) fn process(process: &oci_spec::runtime::Process, facts: &HostFacts) -> Result<Process> {
+    refuse_unsupported(process)?;
+    let caps = process.capabilities().clone().unwrap_or_else(no_capabilities);
+    let set = |set: &Option<HashSet<Capability>>| capability_mask(set.as_ref(), facts.last_cap);
+    let args = strings(process.args().as_deref(), "/process/args")?;
+    if args.first().is_none_or(|program| program.is_empty()) {
+        return Err(Error::usage("at least one non-empty entry is needed").field("/process/args"));
+    }
+    if !process.cwd().is_absolute() {
+        let cwd = process.cwd().display();
+        return Err(Error::usage("must be an absolute path").field("/process/cwd").object(cwd));
+    }
+    let user = process.user();
+    for (id, field) in [(user.uid(), "/process/user/uid"), (user.gid(), "/process/user/gid")] {
+        check_id(id, field)?;
+    }
+    let groups = user.additional_gids().clone().unwrap_or_default();
+    for (index, gid) in groups.iter().enumerate() {
+        check_id(*gid, &format!("/process/user/additionalGids/{index}"))?;
+    }
+    Ok(Process {
+        args,
+        env: strings(process.env().as_deref(), "/process/env")?,
+        cwd: process.cwd().clone(),
+        uid: user.uid(),
+        gid: user.gid(),
+        groups,
+        umask: user.umask().unwrap_or(DEFAULT_UMASK),
+        caps: CapSets {
+            effective: set(caps.effective()),
+            permitted: set(caps.permitted()),
+            inheritable: set(caps.inheritable()),
+        },
+        bounding: set(caps.bounding()),
+        ambient: set(caps.ambient()),
+        no_new_privs: process.no_new_privileges().unwrap_or(false),
+        rlimits: rlimits(process.rlimits().as_deref())?,
+        oom_score_adj: process.oom_score_adj(),
+        terminal: process.terminal().unwrap_or(false),
+        console_size: console_size(process)?,
+    })
+}
+
+fn no_capabilities() -> LinuxCapabilities {
+    let mut none = LinuxCapabilities::default();
+    none.set_bounding(None).set_effective(None).set_inheritable(None).set_permitted(None).set_ambient(None);
+    none
+}
+
+fn refuse_unsupported(process: &oci_spec::runtime::Process) -> Result<()> {
+    let asked = [
+        (process.apparmor_profile().as_ref().is_some_and(|name| !name.is_empty()), "/process/apparmorProfile"),
+        (process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()), "/process/selinuxLabel"),
+        (process.io_priority().is_some(), "/process/ioPriority"),
+        (process.scheduler().is_some(), "/process/scheduler"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, field)) => Err(super::build::unsupported(field)),
+        None => Ok(()),
+    }
+}
+
+fn check_id(id: u32, field: &str) -> Result<()> {
+    match id {
+        NO_CHANGE => Err(Error::usage("4294967295 means \"no change\" to the kernel and is no id").field(field)),
+        _ => Ok(()),
+    }
+}
+
+fn strings(list: Option<&[String]>, field: &str) -> Result<Vec<CString>> {
+    let one = |(index, text): (usize, &String)| {
+        let nul = |error: std::ffi::NulError| Error::usage(error.to_string()).field(format!("{field}/{index}"));
+        CString::new(text.as_bytes()).map_err(nul)
+    };
+    list.unwrap_or_default().iter().enumerate().map(one).collect()
+}
+
+fn console_size(process: &oci_spec::runtime::Process) -> Result<Option<(u16, u16)>> {
+    let Some(size) = process.console_size() else { return Ok(None) };
+    if !process.terminal().unwrap_or(false) {
+        return Ok(None);
+    }
+    let side = |value: u64, field: &str| {
+        u16::try_from(value).map_err(|error| Error::usage(error.to_string()).field(format!("/process/consoleSize/{field}")))
+    };
+    Ok(Some((side(size.height(), "height")?, side(size.width(), "width")?)))
+}
+
+/// A capability set as the kernel's bit mask; numbers above `last_cap` are dropped,
+/// because no kernel can grant what it does not know.
+pub fn capability_mask(set: Option<&HashSet<Capability>>, last_cap: u8) -> u64 {
+    let known = |capability: &Capability| {
+        let name = format!("CAP_{capability}");
+        caps::Capability::from_str(&name).ok().map(|cap| cap.index()).filter(|index| *index <= last_cap)
+    };
+    set.into_iter().flatten().filter_map(known).fold(0, |mask, index| mask | 1 << index)
+}
+
+fn rlimits(list: Option<&[PosixRlimit]>) -> Result<Vec<(u32, u64, u64)>> {
+    let mut seen: Vec<(u32, u64, u64)> = vec![];
+    for (index, limit) in list.unwrap_or_default().iter().enumerate() {
+        let field = format!("/process/rlimits/{index}");
+        let resource = resource(limit.typ());
+        if seen.iter().any(|(other, ..)| *other == resource) {
+            return Err(Error::usage("the resource is listed twice").field(format!("{field}/type")));
+        }
+        if limit.soft() > limit.hard() {
+            return Err(Error::usage("soft is above hard").field(format!("{field}/soft")));
+        }
+        seen.push((resource, limit.soft(), limit.hard()));
+    }
+    Ok(seen)
+}
+
+#[rustfmt::skip]
+fn resource(typ: PosixRlimitType) -> u32 {
+    let number = match typ {
+        PosixRlimitType::RlimitCpu => libc::RLIMIT_CPU,
+        PosixRlimitType::RlimitFsize => libc::RLIMIT_FSIZE,
+        PosixRlimitType::RlimitData => libc::RLIMIT_DATA,
+        PosixRlimitType::RlimitStack => libc::RLIMIT_STACK,
+        PosixRlimitType::RlimitCore => libc::RLIMIT_CORE,
+        PosixRlimitType::RlimitRss => libc::RLIMIT_RSS,
+        PosixRlimitType::RlimitNproc => libc::RLIMIT_NPROC,
+        PosixRlimitType::RlimitNofile => libc::RLIMIT_NOFILE,
+        PosixRlimitType::RlimitMemlock => libc::RLIMIT_MEMLOCK,
+        PosixRlimitType::RlimitAs => libc::RLIMIT_AS,
+        PosixRlimitType::RlimitLocks => libc::RLIMIT_LOCKS,
+        PosixRlimitType::RlimitSigpending => libc::RLIMIT_SIGPENDING,
+        PosixRlimitType::RlimitMsgqueue => libc::RLIMIT_MSGQUEUE,
+        PosixRlimitType::RlimitNice => libc::RLIMIT_NICE,
+        PosixRlimitType::RlimitRtprio => libc::RLIMIT_RTPRIO,
+        PosixRlimitType::RlimitRttime => libc::RLIMIT_RTTIME,
+    };
+    number.into()
+}

@@ -1,0 +1,109 @@
+//! From the child's records to an error that names field, object and call.
+
+use nix::errno::Errno;
+
+use crate::error::{Error, Kind};
+use crate::plan::{Failure, Plan, Planned, Records, Step};
+
+/// The error that the records tell of; a child that ended without a word is one too.
+pub fn failed(plan: &Plan, records: &Records) -> Error {
+    match records.failure() {
+        Some(failure) => describe_failure(plan, failure),
+        None => silent(plan, records),
+    }
+}
+
+/// Ended in the middle of a step without a record: killed from outside, or by its own filter.
+fn silent(plan: &Plan, records: &Records) -> Error {
+    let step = records.entered().and_then(|index| plan.steps.get(index)).map_or("clone", |at| at.step.name());
+    Error::setup(format!("the process ended during `{step}` without a word"))
+        .step(step)
+        .hint("it was killed: out of memory below the limit, or a seccomp profile denies what pinfold needs there")
+}
+
+/// The error for one recorded failure.
+pub fn describe_failure(plan: &Plan, failure: Failure) -> Error {
+    match plan.steps.get(failure.index) {
+        None => Error::internal("the child recorded a step that the plan does not have"),
+        Some(planned) => match planned.step {
+            Step::FindProgram | Step::Exec => program_error(plan, planned, failure.errno),
+            _ => step_error(planned, failure.errno),
+        },
+    }
+}
+
+fn step_error(planned: &Planned, errno: Errno) -> Error {
+    let step = planned.step.name();
+    let mut error = Error::call(step, errno).step(step);
+    let object = planned.step.object();
+    if !object.is_empty() {
+        error = error.object(object);
+    }
+    if !planned.field.is_empty() {
+        error = error.field(planned.field.clone());
+    }
+    match hint(&planned.step, errno) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
+    Some(match (step, errno) {
+        (Step::Mount { .. } | Step::AttachRoot(_), Errno::ESTALE) => {
+            "the source is no longer the object that was checked: it was swapped meanwhile"
+        }
+        (Step::Mount { .. } | Step::MakeCwd(_) | Step::Make(_), Errno::EROFS) => {
+            "the place does not exist and the root is read-only: create it in the root file system"
+        }
+        (Step::Mount { .. }, Errno::ELOOP | Errno::ENOTDIR) => {
+            "must be mounted on ordinary directory: a symbolic link or a file stands there"
+        }
+        (Step::Mount { .. }, Errno::EPERM) => {
+            "the kernel refuses this mount here; inside another container /proc and /sys are often covered (run with them unmasked)"
+        }
+        (Step::ProveCwd, Errno::EXDEV) => "the working directory lies outside the container: an escape attempt",
+        (Step::Chdir(_), Errno::EACCES) => "the user may not enter this directory",
+        (Step::Landlock { .. }, Errno::EPERM) => "Landlock without no_new_privs needs CAP_SYS_ADMIN",
+        (Step::EarlySeccomp(..), Errno::EACCES) => "a filter without noNewPrivileges needs CAP_SYS_ADMIN",
+        (Step::Make(_), Errno::EEXIST) => "another file is at this path",
+        _ => return None,
+    })
+}
+
+/// The texts that callers of runc match.
+fn program_error(plan: &Plan, planned: &Planned, errno: Errno) -> Error {
+    let name = &plan.program.name;
+    let found = matches!(planned.step, Step::Exec);
+    let (kind, text, hint) = match errno {
+        Errno::ENOENT if found => (
+            Kind::ExecNotFound,
+            format!("exec: \"{name}\": no such file or directory"),
+            "the file exists, but its interpreter (the `#!` line) or its ELF loader does not exist inside",
+        ),
+        Errno::ENOENT | Errno::ENOTDIR if name.contains('/') => (
+            Kind::ExecNotFound,
+            format!("exec: \"{name}\": stat {name}: no such file or directory"),
+            "the path is looked up inside the sandbox",
+        ),
+        Errno::ENOENT | Errno::ENOTDIR => (
+            Kind::ExecNotFound,
+            format!("exec: \"{name}\": executable file not found in $PATH"),
+            "the PATH that counts is the one of process.env, inside the root",
+        ),
+        Errno::ENOEXEC => (
+            Kind::ExecNotExecutable,
+            format!("exec: \"{name}\": exec format error"),
+            "not a program of this architecture, or a script without a `#!` line",
+        ),
+        Errno::EACCES => (
+            Kind::ExecNotExecutable,
+            format!("exec: \"{name}\": permission denied"),
+            "the file is not executable for this user, or lies on a noexec mount",
+        ),
+        other => {
+            return Error::call("execve", other).object(name).field(planned.field.clone()).step(planned.step.name());
+        }
+    };
+    Error::new(kind, text).field(planned.field.clone()).hint(hint).step(planned.step.name())
+}

@@ -1,0 +1,233 @@
+//! The check from outside: what the kernel says of the waiting child, through its
+//! /proc/PID directory, against the Plan. The child does not check itself: it may have
+//! no /proc, and must not trust the container's. proc(5).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::Mode;
+
+use super::Assembled;
+use super::start::proc_directory;
+use crate::error::{Call, Context, Error, Result};
+use crate::plan::{Expected, ExpectedMount, Plan};
+use crate::sys;
+
+/// Compares; the first difference is the error.
+///
+/// # Errors
+/// Kind `SetupFailed`, naming the control that is not as planned.
+pub(super) fn check(plan: &Plan, child: &Assembled) -> Result<()> {
+    let proc = proc_directory(child)?;
+    let expected = &plan.expected;
+    check_status(expected, &read(proc.as_fd(), "status")?)?;
+    check_namespaces(expected, proc.as_fd())?;
+    check_mounts(expected, &read(proc.as_fd(), "mountinfo")?)?;
+    check_descriptors(&plan.keep_fds, proc.as_fd())
+}
+
+fn differs(control: &str, planned: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {
+    Error::setup(format!("self-check: {control} is {found}, planned was {planned}")).step("check")
+}
+
+/// Reads a whole file of the child's directory; bounded, because a container can have
+/// many mounts.
+fn read(proc: BorrowedFd<'_>, name: &str) -> Result<String> {
+    const LIMIT: usize = 16 << 20;
+    let file = nix::fcntl::openat(proc, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .call("openat")
+        .on(format!("/proc/PID/{name}"))?;
+    let mut text = vec![];
+    let mut buffer = vec![0_u8; 64 << 10];
+    loop {
+        match sys::file::read(file.as_fd(), &mut buffer).call("read").on(format!("/proc/PID/{name}"))? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            length => text.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+        }
+        if text.len() > LIMIT {
+            return Err(Error::setup("is larger than 16 MiB").object(format!("/proc/PID/{name}")));
+        }
+    }
+}
+
+fn check_status(expected: &Expected, status: &str) -> Result<()> {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(str::trim).ok_or_else(|| Error::setup(format!("self-check: no `{name}` in /proc/PID/status")))
+    };
+    for (name, id) in [("Uid", expected.uid), ("Gid", expected.gid)] {
+        let found = field(name)?;
+        if !found.split_whitespace().all(|word| word == id.to_string()) {
+            return Err(differs(name, id, found));
+        }
+    }
+    if let Some(groups) = &expected.groups {
+        let mut planned: Vec<u32> = groups.clone();
+        let mut found: Vec<u32> = field("Groups")?.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        planned.sort_unstable();
+        found.sort_unstable();
+        planned.dedup();
+        found.dedup();
+        if planned != found {
+            return Err(differs("Groups", format!("{planned:?}"), format!("{found:?}")));
+        }
+    }
+    let sets = [
+        ("CapInh", expected.caps.inheritable),
+        ("CapPrm", expected.caps.permitted),
+        ("CapEff", expected.caps.effective),
+        ("CapBnd", expected.bounding),
+        ("CapAmb", expected.ambient),
+    ];
+    for (name, mask) in sets {
+        let found = u64::from_str_radix(field(name)?, 16).unwrap_or(u64::MAX);
+        if found != mask {
+            return Err(differs(name, format!("{mask:016x}"), format!("{found:016x}")));
+        }
+    }
+    let flags = [
+        ("NoNewPrivs", if expected.no_new_privs { "1" } else { "0" }),
+        ("Seccomp", if expected.seccomp_early { "2" } else { "0" }),
+    ];
+    for (name, planned) in flags {
+        let found = field(name)?;
+        // pinfold itself may run under no_new_privs or a filter: more is never less.
+        if found != planned && planned != "0" {
+            return Err(differs(name, planned, found));
+        }
+    }
+    Ok(())
+}
+
+fn check_namespaces(expected: &Expected, proc: BorrowedFd<'_>) -> Result<()> {
+    let own = nix::fcntl::open("/proc/self", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .call("open")
+        .on("/proc/self")?;
+    for name in &expected.new_namespaces {
+        let inode = |directory: BorrowedFd<'_>| {
+            let path = format!("ns/{name}");
+            nix::sys::stat::fstatat(directory, path.as_str(), AtFlags::empty())
+                .map(|stat| stat.st_ino)
+                .call("fstatat")
+                .on(format!("/proc/PID/{path}"))
+        };
+        if inode(proc)? == inode(own.as_fd())? {
+            return Err(differs("namespace", format!("a new {name}"), "the host's"));
+        }
+    }
+    Ok(())
+}
+
+fn check_mounts(expected: &Expected, mountinfo: &str) -> Result<()> {
+    let lines: Vec<MountLine> = mountinfo.lines().filter_map(MountLine::parse).collect();
+    for planned in &expected.mounts {
+        // The last one at a place is the one that is seen.
+        let found = lines.iter().rev().find(|line| line.place == planned.destination);
+        let found = found.ok_or_else(|| differs("mount", &planned.destination, "absent"))?;
+        check_mount(planned, found)?;
+    }
+    Ok(())
+}
+
+fn check_mount(planned: &ExpectedMount, found: &MountLine) -> Result<()> {
+    let wanted = [
+        (planned.readonly, "ro"),
+        (planned.nosuid, "nosuid"),
+        (planned.nodev, "nodev"),
+        (planned.noexec, "noexec"),
+    ];
+    for (wanted, option) in wanted {
+        if wanted && !found.options.iter().any(|have| have == option) {
+            return Err(differs(&format!("mount {}", planned.destination), option, found.options.join(",")));
+        }
+    }
+    Ok(())
+}
+
+/// One line of mountinfo: proc_pid_mountinfo(5).
+struct MountLine {
+    place: String,
+    options: Vec<String>,
+}
+
+impl MountLine {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ').skip(4);
+        let place = unescape(words.next()?);
+        let options = words.next()?.split(',').map(str::to_owned).collect();
+        Some(Self { place, options })
+    }
+}
+
+/// Space, tab, newline and backslash are written in octal.
+fn unescape(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+/// Nothing but the streams and what the Plan names may be open: sockets, a memfd, a ruleset.
+fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>) -> Result<()> {
+    let directory: OwnedFd =
+        nix::fcntl::openat(proc, "fd", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .call("openat")
+            .on("/proc/PID/fd")?;
+    let mut entries = nix::dir::Dir::from_fd(directory).call("fdopendir")?;
+    for entry in entries.iter() {
+        let entry = entry.call("getdents")?;
+        let Ok(Ok(number)) = entry.file_name().to_str().map(str::parse::<u32>) else { continue };
+        if !kept.contains(&number) {
+            return Err(differs("open descriptors", format!("{kept:?}"), format!("also {number}")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "36 35 98:0 /mnt1 /mnt\\0402 ro,nosuid,noatime master:1 - ext3 /dev/root rw,errors=continue";
+
+    fn planned(readonly: bool, nodev: bool) -> Expected {
+        let destination = "/mnt 2".to_owned();
+        let mount = ExpectedMount { destination, readonly, nosuid: true, nodev, noexec: false };
+        Expected { mounts: vec![mount], ..Expected::default() }
+    }
+
+    #[test]
+    fn a_mount_with_all_its_flags_passes() {
+        assert!(check_mounts(&planned(true, false), LINE).is_ok());
+    }
+
+    #[test]
+    fn a_missing_flag_or_mount_is_a_difference() {
+        assert!(check_mounts(&planned(true, true), LINE).is_err());
+        assert!(check_mounts(&planned(true, false), "").is_err());
+    }
+
+    #[test]
+    fn a_mount_on_top_hides_the_one_below() {
+        let covered = format!("{LINE}\n37 36 0:5 / /mnt\\0402 rw,nosuid - tmpfs none rw");
+        assert!(check_mounts(&planned(true, false), &covered).is_err());
+    }
+
+    #[test]
+    fn each_line_of_the_status_counts() {
+        let good = "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t\nCapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t0\nCapAmb:\t0\nNoNewPrivs:\t1\nSeccomp:\t0\n";
+        let expected = Expected { no_new_privs: true, groups: Some(vec![]), ..Expected::default() };
+        assert!(check_status(&expected, good).is_ok());
+        let rows = [
+            ("Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0\t1"),
+            ("Gid:\t0", "Gid:\t5"),
+            ("Groups:\t", "Groups:\t4"),
+            ("CapInh:\t0", "CapInh:\t1"),
+            ("CapPrm:\t0", "CapPrm:\t1"),
+            ("CapEff:\t0", "CapEff:\t200000"),
+            ("CapBnd:\t0", "CapBnd:\t1"),
+            ("CapAmb:\t0", "CapAmb:\t1"),
+            ("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
+        ];
+        for (from, to) in rows {
+            assert!(check_status(&expected, &good.replace(from, to)).is_err(), "{to}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The parent's half of a launch: clone, id maps, cgroup, the meetings with the child,
+//! the check from outside, and, for a foreground launch, everything until its end.
+
+mod channel;
+mod failure;
+mod id_maps;
+mod inspect;
+mod relay;
+mod start;
+mod supervise;
+mod terminal;
+mod verdict;
+
+pub use channel::Channel;
+pub use failure::{describe_failure, failed};
+pub use start::{Assembled, assemble};
+pub use supervise::{Cause, Ended, Ending, Stream, signals, supervise};
+pub use verdict::{Evidence, Outcome, OutcomeKind, outcome};

@@ -1,0 +1,195 @@
+//! clone3 and the assembly of the child, until it waits for the word to execute.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use super::{Channel, failure, id_maps, inspect};
+use crate::cgroup::Cgroup;
+use crate::child;
+use crate::error::{Call, Context, Error, Result};
+use crate::plan::{Meeting, Plan, Records, Step};
+use crate::sys::{self, clone::Cloned};
+
+/// The parent's word to go on (as in the child's `meet`).
+const GO: &[u8] = b"g";
+
+/// A child in the state that the Plan wants, checked from outside. Dropped before it is
+/// released, it is killed and reaped: a failed launch leaves nothing.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The child's pid here.
+    pub pid: i32,
+    /// The child.
+    pub pidfd: OwnedFd,
+    /// The control socket.
+    pub socket: OwnedFd,
+    /// The child's records.
+    pub records: Records,
+    /// The memfd behind the records.
+    pub page: OwnedFd,
+    /// Ends when the program's own process has executed or ended.
+    pub started: OwnedFd,
+    /// The pty's master, where a terminal was asked for.
+    pub console: Option<OwnedFd>,
+    released: bool,
+}
+
+impl Assembled {
+    /// The child lives on by itself from here.
+    pub fn release(&mut self) {
+        self.released = true;
+    }
+
+    /// Waits until the program's own process has executed.
+    ///
+    /// # Errors
+    /// What the records say: the end of the pipe alone is no success.
+    pub fn await_exec(&self, plan: &Plan) -> Result<()> {
+        let mut byte = [0_u8; 1];
+        sys::file::read(self.started.as_fd(), &mut byte).call("read")?;
+        executed(plan, &self.records)
+    }
+}
+
+/// Whether the last record is Exec, and nothing failed.
+///
+/// # Errors
+/// The failure that the records tell of.
+pub(super) fn executed(plan: &Plan, records: &Records) -> Result<()> {
+    let last = records.entered().and_then(|index| plan.steps.get(index));
+    match (records.failure(), last) {
+        (None, Some(planned)) if matches!(planned.step, Step::Exec) => Ok(()),
+        _ => Err(failure::failed(plan, records)),
+    }
+}
+
+impl Drop for Assembled {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        // The child may be gone already; what matters is that it is gone afterwards.
+        if matches!(sys::pidfd::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL), Ok(()) | Err(Errno::ESRCH)) {
+            let reaped = sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED);
+            debug_assert!(matches!(reaped, Ok(_) | Err(Errno::ECHILD)));
+        }
+    }
+}
+
+/// Clones the child and brings it to the point where only the word to execute is missing.
+///
+/// # Errors
+/// What the child recorded, or what the check from outside found.
+pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
+    let channel = Channel::open()?;
+    plan.keep_fds = kept(plan, &channel);
+    require_single_thread()?;
+    let born_in = cgroup.and_then(Cgroup::clone_fd);
+    let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
+    let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
+        Cloned::Child => child::walk(plan, &channel.records, channel.child.as_fd(), channel.page.as_fd()),
+        Cloned::Parent { pid, pidfd } => (pid.as_raw(), pidfd),
+    };
+    let Channel { parent, child, records, page, started, starting } = channel;
+    // The child's ends live on only in the child, or its end would never be seen.
+    drop((child, starting));
+    let mut assembled =
+        Assembled { pid, pidfd, socket: parent, records, page, started, console: None, released: false };
+    prepare(plan, &assembled, if born_in.is_some() { None } else { cgroup })?;
+    go(&assembled)?;
+    while !meet(plan, &mut assembled)? {}
+    Ok(assembled)
+}
+
+/// Ascending, as close_range needs it: the streams, the channel, and what the steps
+/// after the closing still use.
+fn kept(plan: &Plan, channel: &Channel) -> Vec<u32> {
+    let mut kept: Vec<u32> = vec![0, 1, 2];
+    kept.extend(channel.kept());
+    for planned in &plan.steps {
+        match &planned.step {
+            Step::Landlock { ruleset: fd, .. } | Step::AwaitStart { listener: fd } => {
+                kept.push(fd.as_raw_fd().cast_unsigned());
+            }
+            _ => {}
+        }
+    }
+    kept.sort_unstable();
+    kept.dedup();
+    kept
+}
+
+/// A second thread may hold a lock that the child would need (clone(2), fork(2)).
+fn require_single_thread() -> Result<()> {
+    match sys::clone::thread_count().call("readdir").on("/proc/self/task")? {
+        1 => Ok(()),
+        threads => Err(Error::internal(format!("{threads} threads before clone3; one is allowed"))),
+    }
+}
+
+/// What the child must not do itself, before it runs its first step.
+fn prepare(plan: &Plan, child: &Assembled, attach: Option<&Cgroup>) -> Result<()> {
+    let proc = proc_directory(child)?;
+    id_maps::write(child.pid, proc.as_fd(), &plan.parent)?;
+    if let Some(cgroup) = attach {
+        cgroup.attach(nix::unistd::Pid::from_raw(child.pid))?;
+    }
+    if let Some(score) = plan.parent.oom_score_adj {
+        let file = nix::fcntl::openat(&proc, "oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+            .call("openat")?;
+        sys::file::write_all(file.as_fd(), score.to_string().as_bytes()).call("write").at("/process/oomScoreAdj")?;
+    }
+    Ok(())
+}
+
+/// /proc/PID of the child, pinned: the pid cannot be reused while we hold its unreaped child.
+pub(super) fn proc_directory(child: &Assembled) -> Result<OwnedFd> {
+    let path = format!("/proc/{}", child.pid);
+    nix::fcntl::open(path.as_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .call("open")
+        .on(path)
+}
+
+fn go(child: &Assembled) -> Result<()> {
+    sys::socket::send_fd(child.socket.as_fd(), GO, None).call("sendmsg").map(|_| ())
+}
+
+/// One meeting; true when it was the last.
+fn meet(plan: &Plan, child: &mut Assembled) -> Result<bool> {
+    let mut word = [0_u8; 1];
+    let (length, fd) = match sys::socket::recv_fd(child.socket.as_fd(), &mut word) {
+        Err(Errno::ECONNRESET) => (0, None),
+        other => other.call("recvmsg")?,
+    };
+    match (length, word) {
+        (0, _) => Err(failure::failed(plan, &child.records)),
+        (_, [word]) if word == Meeting::Console as u8 => {
+            child.console = fd;
+            go(child).map(|()| false)
+        }
+        (_, [word]) if word == Meeting::Check as u8 => {
+            inspect::check(plan, child)?;
+            set_rlimits(plan, child)?;
+            go(child).map(|()| true)
+        }
+        _ => Err(Error::internal("the child spoke a word that is not in the protocol")),
+    }
+}
+
+/// As the very last thing: a low NOFILE or FSIZE would break the child's own steps.
+fn set_rlimits(plan: &Plan, child: &Assembled) -> Result<()> {
+    for (index, (resource, soft, hard)) in plan.parent.rlimits.iter().enumerate() {
+        sys::rlimit::prlimit(child.pid, *resource, *soft, *hard)
+            .call("prlimit")
+            .at(format!("/process/rlimits/{index}"))
+            .map_err(|error| error.hint("raising a hard limit needs CAP_SYS_RESOURCE"))?;
+        let found = sys::rlimit::prlimit_read(child.pid, *resource).call("prlimit")?;
+        if found != (*soft, *hard) {
+            return Err(Error::setup("the kernel set another limit").field(format!("/process/rlimits/{index}")));
+        }
+    }
+    Ok(())
+}

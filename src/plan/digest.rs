@@ -1,0 +1,21 @@
+//! The digest of a Plan: what `explain`, the report and the audit log name it by.
+
+use sha2::{Digest as _, Sha256};
+
+use super::Plan;
+
+/// sha256 over the rendered steps. File descriptor numbers are not part of it, so that
+/// the same configuration on the same objects has the same digest.
+pub fn digest(plan: &Plan) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(format!("clone {:#x}\n", plan.clone_flags));
+    for planned in &plan.steps {
+        hasher.update(format!("{} {}\n", planned.field, planned.step.describe()));
+    }
+    for argument in plan.program.argv.strings() {
+        hasher.update(argument.as_bytes_with_nul());
+    }
+    let bytes = hasher.finalize();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}

@@ -1,0 +1,255 @@
+//! The data that crosses the clone: everything the child needs, already decided,
+//! opened and rendered. The child walks [`Plan::steps`] and chooses nothing.
+//!
+//! Built by `resolve/`, executed by `child/`, rendered by `explain` and by the
+//! parent when a step fails.
+
+mod describe;
+mod digest;
+mod expected;
+mod record;
+mod target;
+
+pub use digest::digest;
+pub use record::{Failure, Records};
+pub use expected::{Expected, ExpectedMount};
+pub use target::{Target, TargetKind};
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+use crate::sys::caps::CapSets;
+use crate::sys::exec::CStringArray;
+use crate::sys::mount::MountAttr;
+
+/// One launch, ready to be carried out.
+#[derive(Debug)]
+pub struct Plan {
+    /// Flags of the `clone3` that makes the child (clone(2)).
+    pub clone_flags: u64,
+    /// What the child does, in order.
+    pub steps: Vec<Planned>,
+    /// File descriptors that stay open until exec, ascending; all others are closed.
+    pub keep_fds: Vec<u32>,
+    /// What the parent does to the waiting child.
+    pub parent: ParentPlan,
+    /// What the kernel must say of the child when it is assembled.
+    pub expected: Expected,
+    /// How the program is found and called.
+    pub program: Program,
+}
+
+/// A step with the configuration field that asked for it.
+#[derive(Debug)]
+pub struct Planned {
+    /// JSON pointer into the configuration, or an option's name; empty for pinfold's own steps.
+    pub field: String,
+    /// What is done.
+    pub step: Step,
+}
+
+/// The program to run: argv, environment and the paths to try, in PATH order.
+#[derive(Debug)]
+pub struct Program {
+    /// The candidates of execvp(3), tried in order.
+    pub candidates: Vec<CString>,
+    /// argv.
+    pub argv: CStringArray,
+    /// environ.
+    pub envp: CStringArray,
+    /// As the caller wrote it, for messages.
+    pub name: String,
+}
+
+/// One range of a user namespace's id map: user_namespaces(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdRange {
+    /// First id inside.
+    pub inside: u32,
+    /// First id outside.
+    pub outside: u32,
+    /// Number of ids.
+    pub size: u32,
+}
+
+/// The id maps of a new user namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdMaps {
+    /// uid_map.
+    pub uids: Vec<IdRange>,
+    /// gid_map.
+    pub gids: Vec<IdRange>,
+}
+
+impl IdMaps {
+    /// Whether id 0 exists inside for both users and groups.
+    pub fn has_root(&self) -> bool {
+        let maps_zero = |ranges: &[IdRange]| ranges.iter().any(|range| range.inside == 0);
+        maps_zero(&self.uids) && maps_zero(&self.gids)
+    }
+}
+
+/// What only the parent can do: the child may not, or would be seen doing it.
+#[derive(Debug, Default)]
+pub struct ParentPlan {
+    /// The maps to write, when the child has a new user namespace.
+    pub id_maps: Option<IdMaps>,
+    /// Whether the maps are written by the caller's own right (no privilege on the host).
+    pub rootless: bool,
+    /// /proc/PID/oom_score_adj.
+    pub oom_score_adj: Option<i32>,
+    /// getrlimit(2) resources with soft and hard values, set as the very last thing.
+    pub rlimits: Vec<(u32, u64, u64)>,
+}
+
+/// Where the root file system comes from.
+#[derive(Debug)]
+pub enum RootFrom {
+    /// A detached tree that the parent made.
+    Tree(OwnedFd),
+    /// A path that the child opens again and compares (rootless).
+    Path(Reopened),
+    /// A fresh tmpfs, made by the child in its own user namespace.
+    Tmpfs(FreshFs),
+}
+
+/// A host path that the child opens itself because an O_PATH fd of the host's mount
+/// namespace cannot be cloned from the child's (open_tree: EINVAL, Linux 6.18).
+#[derive(Debug)]
+pub struct Reopened {
+    /// Absolute path, symlinks already resolved by the parent.
+    pub path: CString,
+    /// Device number of the object that was judged.
+    pub dev: u64,
+    /// Inode number of the object that was judged.
+    pub ino: u64,
+    /// File type bits of the object that was judged.
+    pub file_type: u32,
+}
+
+/// A filesystem that is made new: fsopen(2).
+#[derive(Debug)]
+pub struct FreshFs {
+    /// Name in /proc/filesystems.
+    pub fstype: CString,
+    /// fsconfig keys; `None` for a flag without value.
+    pub options: Vec<(CString, Option<CString>)>,
+    /// MOUNT_ATTR_* flags of the mount.
+    pub attrs: u64,
+}
+
+/// What is mounted at a target.
+#[derive(Debug)]
+pub enum MountFrom {
+    /// A detached tree that the parent made, attributes already set.
+    Tree(OwnedFd),
+    /// A bind that the child opens again, compares and clones (rootless).
+    Path(Reopened, MountAttr),
+    /// A fresh filesystem.
+    Fresh(FreshFs),
+    /// A clone of something inside the new root.
+    Inside(CString, MountAttr),
+}
+
+/// A thing that is made inside the root before it turns read-only.
+#[derive(Debug)]
+pub enum Made {
+    /// A directory with its mode.
+    Directory(Target, u32),
+    /// A regular file with its content, mode and owner.
+    File {
+        /// Where.
+        target: Target,
+        /// What is in it.
+        content: Vec<u8>,
+        /// Permission bits.
+        mode: u32,
+        /// uid and gid inside.
+        owner: (u32, u32),
+    },
+    /// A symbolic link: where, and what it says.
+    Link(Target, CString),
+    /// A device node: mknod(2).
+    Device {
+        /// Where.
+        target: Target,
+        /// S_IFCHR, S_IFBLK or S_IFIFO.
+        file_type: u32,
+        /// Device number.
+        rdev: u64,
+        /// Permission bits.
+        mode: u32,
+        /// uid and gid inside.
+        owner: (u32, u32),
+    },
+}
+
+/// The parent and the child meet here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Meeting {
+    /// Id maps, cgroup and scores are written: the child may begin.
+    Release = b'r',
+    /// The mounts are in place: the parent runs prestart and createRuntime hooks.
+    Hooks = b'h',
+    /// The pty's master travels to the parent.
+    Console = b'c',
+    /// Everything is in force: the parent compares the kernel's word with the Plan.
+    Check = b'k',
+}
+
+/// One thing the child does. The order is ARCHITECTURE.md's table, which a test compares.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "describe.rs says what each does")]
+pub enum Step {
+    AwaitRelease,
+    BecomeRoot { setgroups: bool },
+    NewSession,
+    JoinNamespace { fd: OwnedFd, nstype: u64, name: &'static str },
+    UnshareCgroup,
+    LoopbackUp,
+    Hostname(CString),
+    Domainname(CString),
+    Personality(u32),
+    CutPropagation { flags: u64 },
+    AttachRoot(RootFrom),
+    Make(Made),
+    Mount { from: MountFrom, target: Target, propagation: u64 },
+    MakeCwd(Target),
+    ConsolePty { target: Option<Target>, size: Option<(u16, u16)> },
+    MeetForHooks,
+    Pivot,
+    RedirectStdio([Option<OwnedFd>; 3]),
+    CloseFds,
+    Sysctl { key: CString, value: CString },
+    Mask(CString),
+    ReadonlyPath(CString),
+    ReadonlyRoot,
+    RootPropagation(u64),
+    SessionKeyring,
+    NoNewPrivs,
+    EarlySeccomp(Vec<seccompiler::sock_filter>, u64),
+    Umask(u32),
+    DropBounding { keep: u64 },
+    KeepCaps,
+    ChownStdio { uid: u32, gid: u32 },
+    SetGroups(Vec<u32>),
+    SetGid(u32),
+    SetUid(u32),
+    Capabilities(CapSets),
+    Ambient { raise: u64 },
+    Dumpable(bool),
+    DieWithParent,
+    Chdir(CString),
+    ProveCwd,
+    FindProgram,
+    Landlock { ruleset: OwnedFd, rules: Vec<(CString, u64)>, flags: u32 },
+    MeetForCheck,
+    AwaitStart { listener: OwnedFd },
+    EnterPidNamespace,
+    LateSeccomp(Vec<seccompiler::sock_filter>, u64),
+    BecomeInit,
+    ControllingTerminal,
+    ResetSignals,
+    Exec,
+}

@@ -1,0 +1,143 @@
+//! The host's whitelist. For now the built-in `default` policy of `pinfold sandbox`; the
+//! OCI verbs behave as runc where no policy file stands.
+//!
+//! [`judge`] is pure and the only decider: it sees the Draft and the opened objects, and
+//! names every violation at once.
+
+use std::fmt;
+
+use crate::draft::{Door, Draft};
+use crate::error::{Error, Kind};
+use crate::resolve::{Facts, Identity};
+
+/// A rule that a launch breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// The configuration field.
+    pub field: String,
+    /// What was asked for.
+    pub asked: String,
+    /// What is allowed.
+    pub allowed: &'static str,
+}
+
+/// What the policy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The launch may go on.
+    Allowed,
+    /// It may not; here is every reason.
+    Refused(Vec<Violation>),
+}
+
+impl Verdict {
+    /// The verdict as a result, for the launching verbs.
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused` with all violations.
+    pub fn enforce(self) -> Result<(), Error> {
+        match self {
+            Self::Allowed => Ok(()),
+            Self::Refused(violations) => {
+                let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+                let field = violations.first().map(|first| first.field.clone()).unwrap_or_default();
+                Err(Error::new(Kind::PolicyRefused, format!("refused by policy: {}", lines.join("; "))).field(field))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (rule {}; allowed: {})", self.field, self.asked, self.rule, self.allowed)
+    }
+}
+
+/// Filesystems whose files are doors into the kernel, not data (linux/magic.h).
+const KERNEL_FILESYSTEMS: &[(i64, &str)] = &[
+    (0x9fa0, "procfs"),
+    (0x6265_6572, "sysfs"),
+    (0x0027_e0eb, "cgroup"),
+    (0x6367_7270, "cgroup2"),
+    (0x6462_6720, "debugfs"),
+    (0x7472_6163, "tracefs"),
+    (0x7363_6673, "securityfs"),
+    (0xcafe_4a11, "bpf"),
+    (0x6e73_6673, "nsfs"),
+];
+
+/// Judges a launch.
+pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
+    if draft.door == Door::Oci {
+        return Verdict::Allowed;
+    }
+    let mut violations = vec![];
+    for (mount, pinned) in draft.mounts.iter().zip(&facts.binds) {
+        if let Some(pinned) = pinned {
+            violations.extend(judge_source(&mount.field, &pinned.identity, mount.options.readonly()));
+        }
+    }
+    if draft.new_namespaces & crate::sys::clone::CLONE_NEWUSER == 0 {
+        violations.push(Violation {
+            rule: "default.userns",
+            field: "/linux/namespaces".to_owned(),
+            asked: "the host's user namespace".to_owned(),
+            allowed: "a user namespace of its own",
+        });
+    }
+    match violations.is_empty() {
+        true => Verdict::Allowed,
+        false => Verdict::Refused(violations),
+    }
+}
+
+fn judge_source(field: &str, source: &Identity, readonly: bool) -> Option<Violation> {
+    let found = |rule, asked, allowed| Some(Violation { rule, field: format!("{field}/source"), asked, allowed });
+    let name = source.path.display();
+    if let Some((_, kind)) = KERNEL_FILESYSTEMS.iter().find(|(magic, _)| *magic == source.fs_magic) {
+        return found("default.bind.kernel-fs", format!("{name} lies on {kind}"), "files and directories of ordinary filesystems");
+    }
+    match source.file_type {
+        libc::S_IFDIR | libc::S_IFREG => {}
+        // Devices have their own option, which says what becomes weaker.
+        libc::S_IFCHR if field.is_empty() => {}
+        _ => return found("default.bind.type", format!("{name} is a socket, fifo or device"), "regular files and directories"),
+    }
+    match !readonly && name.to_string() == "/" {
+        true => found("default.bind.root-rw", "the host's whole root, writable".to_owned(), "read-only, or a directory below it"),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn source(path: &str, file_type: u32, fs_magic: i64) -> Identity {
+        let path = PathBuf::from(path);
+        Identity { path, dev: 1, ino: 2, mnt_id: 3, file_type, uid: 0, gid: 0, fs_magic, rdev: 0 }
+    }
+
+    #[test]
+    fn sources_are_judged_by_what_they_are() {
+        let ext4 = 0xef53;
+        let rows = [
+            (source("/srv/data", libc::S_IFDIR, ext4), false, None),
+            (source("/srv/file", libc::S_IFREG, ext4), false, None),
+            (source("/srv/harmless", libc::S_IFDIR, 0x9fa0), true, Some("default.bind.kernel-fs")),
+            (source("/srv/harmless", libc::S_IFDIR, 0x6367_7270), true, Some("default.bind.kernel-fs")),
+            (source("/run/docker.sock", libc::S_IFSOCK, ext4), true, Some("default.bind.type")),
+            (source("/srv/fifo", libc::S_IFIFO, ext4), true, Some("default.bind.type")),
+            (source("/dev/sda", libc::S_IFBLK, ext4), true, Some("default.bind.type")),
+            (source("/", libc::S_IFDIR, ext4), false, Some("default.bind.root-rw")),
+            (source("/", libc::S_IFDIR, ext4), true, None),
+        ];
+        for (identity, readonly, rule) in rows {
+            let found = judge_source("/mounts/0", &identity, readonly).map(|violation| violation.rule);
+            assert_eq!(found, rule, "{identity}");
+        }
+    }
+}

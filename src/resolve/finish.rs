@@ -1,0 +1,91 @@
+//! Draft and Facts → Plan: detached trees, descriptors, programs, the list of steps.
+
+use std::os::fd::OwnedFd;
+
+use serde::Serialize;
+
+use super::{Facts, Identity, expected, program, steps};
+use crate::draft::{Draft, HostFacts};
+use crate::error::{Error, Result};
+use crate::plan::{ParentPlan, Plan};
+use crate::sys::clone;
+
+/// What the launch is embedded in.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// What the host can do.
+    pub facts: &'a HostFacts,
+    /// The child is born in its cgroup (CLONE_INTO_CGROUP); otherwise it is attached by pid.
+    pub born_in_cgroup: bool,
+    /// The child waits for `start` on this socket; absent for `run` and `sandbox`.
+    pub listener: Option<OwnedFd>,
+    /// stdin, stdout, stderr that replace the inherited ones.
+    pub streams: [Option<OwnedFd>; 3],
+}
+
+/// A bind with the identity of what was judged, for the report and the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    /// Where, inside.
+    pub destination: String,
+    /// What it is.
+    pub source: Identity,
+    /// Whether it is read-only inside.
+    pub readonly: bool,
+}
+
+/// A Plan and what there is to say about it.
+#[derive(Debug)]
+pub struct Finished {
+    /// Ready to be carried out.
+    pub plan: Plan,
+    /// The binds in force.
+    pub bound: Vec<Bound>,
+    /// Defaults that this host cannot give.
+    pub degraded: Vec<String>,
+}
+
+/// Finishes the Plan.
+///
+/// # Errors
+/// A tree, a ruleset or a filter that cannot be made, with its field.
+pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Result<Finished> {
+    let process =
+        draft.process.as_ref().ok_or_else(|| Error::usage("there is no program to run").field("/process"))?;
+    let bound = bound(draft, &facts);
+    let mut degraded = vec![];
+    if draft.landlock && around.facts.landlock_abi == 0 {
+        degraded.push("landlock: this kernel has none".to_owned());
+    }
+    let listed = steps::steps(draft, process, facts, &mut around)?;
+    let mut flags = draft.new_namespaces | clone::CLONE_CLEAR_SIGHAND;
+    if !around.born_in_cgroup {
+        flags &= !clone::CLONE_NEWCGROUP;
+    }
+    let plan = Plan {
+        clone_flags: flags,
+        steps: listed,
+        keep_fds: vec![],
+        parent: ParentPlan {
+            id_maps: draft.id_maps.clone(),
+            rootless: draft.rootless,
+            oom_score_adj: process.oom_score_adj,
+            rlimits: process.rlimits.clone(),
+        },
+        expected: expected::expected(draft, process),
+        program: program::program(process)?,
+    };
+    Ok(Finished { plan, bound, degraded })
+}
+
+fn bound(draft: &Draft, facts: &Facts) -> Vec<Bound> {
+    let pairs = draft.mounts.iter().zip(&facts.binds);
+    let known = pairs.filter_map(|(mount, pinned)| pinned.as_ref().map(|pinned| (mount, pinned)));
+    known
+        .map(|(mount, pinned)| Bound {
+            destination: mount.destination.to_string_lossy().into_owned(),
+            source: pinned.identity.clone(),
+            readonly: mount.options.readonly(),
+        })
+        .collect()
+}

@@ -1,0 +1,176 @@
+//! Opens what the Draft names. A path is resolved here, once, and never again.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use serde::{Deserialize, Serialize};
+
+use crate::draft::{Draft, DraftDevice, MountSource};
+use crate::error::{Call, Context, Error, Result};
+use crate::sys;
+
+/// Which object a path was when it was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The path as the kernel resolved it.
+    pub path: PathBuf,
+    /// st_dev.
+    pub dev: u64,
+    /// st_ino.
+    pub ino: u64,
+    /// Mount id (statx(2) STATX_MNT_ID).
+    pub mnt_id: u64,
+    /// File type bits of st_mode.
+    pub file_type: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// statfs(2) f_type.
+    pub fs_magic: i64,
+    /// st_rdev: for a device node, which device.
+    pub rdev: u64,
+}
+
+impl Identity {
+    /// Whether two openings reached the same object.
+    pub fn same_object(&self, other: &Self) -> bool {
+        (self.dev, self.ino, self.file_type) == (other.dev, other.ino, other.file_type)
+    }
+}
+
+/// An opened object with its identity.
+#[derive(Debug)]
+pub struct Pinned {
+    /// O_PATH.
+    pub fd: OwnedFd,
+    /// What it is.
+    pub identity: Identity,
+}
+
+/// The opened objects of a Draft.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The root directory, where it is a directory of the host.
+    pub root: Option<Pinned>,
+    /// For each mount of the Draft, its bind source.
+    pub binds: Vec<Option<Pinned>>,
+    /// The namespaces to join, in the Draft's order.
+    pub joins: Vec<OwnedFd>,
+    /// For each device of the Draft, the host's node, where it is bound instead of made.
+    pub devices: Vec<Option<Pinned>>,
+}
+
+/// Opens every object that the Draft names. `bundle` is where relative paths begin.
+///
+/// # Errors
+/// The field, the path and what openat2(2) said.
+pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
+    let root = draft.root.directory.as_ref().map(|path| open_root(path, bundle)).transpose()?;
+    let mut binds = vec![];
+    for mount in &draft.mounts {
+        let field = format!("{}/source", mount.field);
+        binds.push(match &mount.source {
+            MountSource::Bind { path, optional, .. } => open_source(path, bundle, *optional).at(field)?,
+            MountSource::Fresh(_) | MountSource::Cgroup => None,
+        });
+    }
+    let mut joins = vec![];
+    for join in &draft.join {
+        joins.push(open_namespace(&join.path, join.nstype).at(join.field.clone())?);
+    }
+    let bind_devices = draft.id_maps.is_some();
+    let devices = draft.devices.iter().map(|device| match bind_devices {
+        true => open_device(device).map(Some),
+        false => Ok(None),
+    });
+    Ok(Facts { root, binds, joins, devices: devices.collect::<Result<_>>()? })
+}
+
+fn open_root(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {
+    let opened = open_pinned(path, bundle).on(path.display()).at("/root/path")?;
+    match opened.identity.file_type {
+        libc::S_IFDIR => Ok(opened),
+        _ => Err(Error::usage("not a directory").object(path.display()).field("/root/path")),
+    }
+}
+
+fn open_source(path: &Path, bundle: BorrowedFd<'_>, optional: bool) -> Result<Option<Pinned>> {
+    match open_pinned(path, bundle) {
+        Ok(pinned) => Ok(Some(pinned)),
+        Err(error) if optional && error.errno() == Some(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error.object(path.display())),
+    }
+}
+
+fn open_pinned(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let fd = nix::fcntl::openat2(bundle, path, how).call("openat2")?;
+    let identity = identify(fd.as_fd())?;
+    Ok(Pinned { fd, identity })
+}
+
+/// Reads the identity of an opened object.
+///
+/// # Errors
+/// fstat(2), fstatfs(2), statx(2), readlink(2) of /proc/self/fd.
+pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity> {
+    let stat = sys::file::stat(fd).call("fstat")?;
+    Ok(Identity {
+        path: resolved_path(fd)?,
+        dev: stat.dev,
+        ino: stat.ino,
+        mnt_id: sys::statmount::statx_mnt_id(fd).call("statx")?,
+        file_type: stat.mode & libc::S_IFMT,
+        uid: stat.uid,
+        gid: stat.gid,
+        fs_magic: sys::file::fstatfs_type(fd).call("fstatfs")?,
+        rdev: stat.rdev,
+    })
+}
+
+fn resolved_path(fd: BorrowedFd<'_>) -> Result<PathBuf> {
+    use std::os::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let text = nix::fcntl::readlink(link.as_str()).call("readlink").on(link)?;
+    Ok(PathBuf::from(text))
+}
+
+/// Namespace files are magic links, so these alone are followed; nsfs then tells what
+/// was opened (ioctl_ns(2), NS_GET_NSTYPE).
+fn open_namespace(path: &Path, nstype: u64) -> Result<OwnedFd> {
+    let fd = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, nix::sys::stat::Mode::empty())
+        .call("open")
+        .on(path.display())?;
+    match sys::nsfs::namespace_type(fd.as_fd()) {
+        Ok(found) if found == nstype => Ok(fd),
+        Ok(_) => Err(Error::usage("a namespace of another type").object(path.display())),
+        Err(Errno::ENOTTY) => Err(Error::usage("not a namespace").object(path.display())),
+        Err(errno) => Err(Error::call("ioctl NS_GET_NSTYPE", errno).object(path.display())),
+    }
+}
+
+/// The host's node for a device that a user namespace cannot make: judged by its number,
+/// not by its name.
+fn open_device(device: &DraftDevice) -> Result<Pinned> {
+    let field = if device.field.is_empty() { "/linux/devices".to_owned() } else { format!("{}/path", device.field) };
+    let pinned = open_pinned(&device.path, nix::fcntl::AT_FDCWD).on(device.path.display()).at(field.clone())?;
+    let stat = sys::file::stat(pinned.fd.as_fd()).call("fstat")?;
+    let same = stat.mode & libc::S_IFMT == device.file_type
+        && (libc::major(stat.rdev), libc::minor(stat.rdev)) == (device.major, device.minor);
+    match same {
+        true => Ok(pinned),
+        false => Err(Error::setup("the host's file is not the device that was asked for")
+            .object(device.path.display())
+            .field(field)),
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (dev {}, inode {})", self.path.display(), self.dev, self.ino)
+    }
+}

@@ -1,0 +1,393 @@
+//! THE LIST: the order in which the child is assembled, one function per part. Each part
+//! says why it stands where it stands; ARCHITECTURE.md has the same table.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{Facts, Surroundings, landlock, trees};
+use crate::draft::{Draft, DraftEntry, DraftFile, DraftMount, MountOptions, MountSource, OwnerMap, Process};
+use crate::error::{Context, Error, Result};
+use crate::plan::{FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
+use crate::sys::clone;
+
+/// The steps in the making.
+struct List {
+    steps: Vec<Planned>,
+}
+
+impl List {
+    fn add(&mut self, field: &str, step: Step) {
+        self.steps.push(Planned { field: field.to_owned(), step });
+    }
+}
+
+/// Lays down the whole list.
+pub(super) fn steps(
+    draft: &Draft,
+    process: &Process,
+    facts: Facts,
+    around: &mut Surroundings<'_>,
+) -> Result<Vec<Planned>> {
+    let mut list = List { steps: vec![] };
+    let Facts { root, binds, joins, devices } = facts;
+    own_ids_and_namespaces(&mut list, draft, joins, around);
+    attach_root(&mut list, draft, root)?;
+    fill_root(&mut list, draft)?;
+    mount_all(&mut list, draft, binds, around)?;
+    make_devices(&mut list, draft, devices)?;
+    make_files(&mut list, draft, process)?;
+    console(&mut list, process)?;
+    leave_the_host(&mut list, draft);
+    redirect(&mut list, around);
+    become_the_user(&mut list, draft, process)?;
+    confine(&mut list, draft, process, around)?;
+    run_program(&mut list, draft, process, around)?;
+    Ok(list.steps)
+}
+
+/// Ids first: a fresh filesystem made by an unmapped id is unusable.
+fn own_ids_and_namespaces(list: &mut List, draft: &Draft, joins: Vec<std::os::fd::OwnedFd>, around: &Surroundings<'_>) {
+    list.add("", Step::AwaitRelease);
+    list.add("", Step::Umask(0));
+    if draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
+        list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
+    }
+    if !draft.init {
+        list.add("", Step::NewSession);
+    }
+    for (join, fd) in draft.join.iter().zip(joins) {
+        if join.nstype != clone::CLONE_NEWPID {
+            list.add(&join.field, Step::JoinNamespace { fd, nstype: join.nstype, name: join.name });
+        }
+    }
+    if draft.new_namespaces & clone::CLONE_NEWCGROUP != 0 && !around.born_in_cgroup {
+        list.add("", Step::UnshareCgroup);
+    }
+    if draft.new_namespaces & clone::CLONE_NEWNET != 0 {
+        list.add("", Step::LoopbackUp);
+    }
+    if let Some(name) = &draft.hostname {
+        list.add("/hostname", Step::Hostname(name.clone()));
+    }
+    if let Some(name) = &draft.domainname {
+        list.add("/domainname", Step::Domainname(name.clone()));
+    }
+    if let Some(persona) = draft.personality {
+        list.add("/linux/personality", Step::Personality(persona));
+    }
+}
+
+/// Propagation is cut before the first mount, or it would appear on the host.
+fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> Result<()> {
+    list.add("", Step::CutPropagation { flags: libc::MS_PRIVATE | libc::MS_REC });
+    let from = match root {
+        None => RootFrom::Tmpfs(fresh_root(draft.root.size)?),
+        Some(pinned) => {
+            let options = MountOptions { bind: true, recursive: true, ..MountOptions::default() };
+            let wish = trees::Wish { options: &options, owner: &OwnerMap::Keep, rootless: draft.rootless };
+            match trees::source(&pinned, &wish).at("/root/path")? {
+                MountFrom::Tree(tree) => RootFrom::Tree(tree),
+                _ => RootFrom::Path(trees::reopened(&pinned)?),
+            }
+        }
+    };
+    list.add("/root/path", Step::AttachRoot(from));
+    Ok(())
+}
+
+fn fresh_root(size: u64) -> Result<FreshFs> {
+    let options = [("source", "pinfold".to_owned()), ("mode", "0755".to_owned()), ("size", size.to_string())];
+    let options = options.into_iter().map(|(key, value)| Ok((c_string(key)?, Some(c_string(&value)?))));
+    Ok(FreshFs {
+        fstype: c"tmpfs".to_owned(),
+        options: options.collect::<Result<_>>()?,
+        attrs: crate::sys::mount::MOUNT_ATTR_NOSUID | crate::sys::mount::MOUNT_ATTR_NODEV,
+    })
+}
+
+fn fill_root(list: &mut List, draft: &Draft) -> Result<()> {
+    for entry in &draft.skeleton {
+        let made = match entry {
+            DraftEntry::Directory(path, mode) => Made::Directory(Target::new(path, TargetKind::Directory)?, *mode),
+            DraftEntry::Link(path, text) => Made::Link(Target::new(path, TargetKind::File)?, path_c_string(text)?),
+            DraftEntry::File(file) => made_file(file)?,
+        };
+        list.add("", Step::Make(made));
+    }
+    Ok(())
+}
+
+fn made_file(file: &DraftFile) -> Result<Made> {
+    Ok(Made::File {
+        target: Target::new(&file.path, TargetKind::File)?,
+        content: file.content.clone(),
+        mode: file.mode,
+        owner: file.owner,
+    })
+}
+
+/// The user's order is kept: a later mount may lie inside an earlier one.
+fn mount_all(
+    list: &mut List,
+    draft: &Draft,
+    binds: Vec<Option<super::Pinned>>,
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    for (mount, pinned) in draft.mounts.iter().zip(binds) {
+        match (&mount.source, pinned) {
+            (MountSource::Bind { owner, .. }, Some(pinned)) => bind(list, draft, mount, &pinned, owner)?,
+            (MountSource::Bind { .. }, None) => {}
+            (MountSource::Fresh(fstype), _) => {
+                let fresh = MountFrom::Fresh(fresh(fstype, &mount.options)?);
+                let target = fresh_target(fstype, &mount.destination)?;
+                let propagation = mount.options.propagation;
+                list.add(&mount.field, Step::Mount { from: fresh, target, propagation });
+            }
+            (MountSource::Cgroup, _) => cgroup(list, mount, around)?,
+        }
+    }
+    Ok(())
+}
+
+fn bind(list: &mut List, draft: &Draft, mount: &DraftMount, pinned: &super::Pinned, owner: &OwnerMap) -> Result<()> {
+    // Without privilege only whole trees can be cloned: what the host hides below a mount
+    // must stay hidden (user_namespaces(7), "locked" mounts).
+    let recursive = mount.options.recursive || draft.rootless;
+    let options = MountOptions { recursive, ..mount.options.clone() };
+    let wish = trees::Wish { options: &options, owner, rootless: draft.rootless };
+    let from = trees::source(pinned, &wish).at(format!("{}/source", mount.field))?;
+    let kind = match pinned.identity.file_type {
+        libc::S_IFDIR => TargetKind::Directory,
+        _ => TargetKind::File,
+    };
+    let target = Target::new(&mount.destination, kind).at(format!("{}/destination", mount.field))?;
+    list.add(&mount.field, Step::Mount { from, target, propagation: mount.options.propagation });
+    Ok(())
+}
+
+fn fresh(fstype: &str, options: &MountOptions) -> Result<FreshFs> {
+    if options.tmpcopyup {
+        return Err(Error::usage("`tmpcopyup` is not supported by this version of pinfold").field("/options"));
+    }
+    let pairs = options.data.iter().map(|(key, value)| {
+        let value = value.as_deref().map(c_string).transpose()?;
+        Ok((c_string(key)?, value))
+    });
+    Ok(FreshFs {
+        fstype: c_string(fstype)?,
+        options: pairs.collect::<Result<_>>()?,
+        attrs: options.attr.set | options.recursive_attr.set,
+    })
+}
+
+/// /proc, /sys and /dev must be ordinary directories of the root: CVE-2019-19921.
+fn fresh_target(fstype: &str, destination: &Path) -> Result<Target> {
+    let target = Target::new(destination, TargetKind::Directory)?;
+    let special = matches!(fstype, "proc" | "sysfs") || destination == Path::new("/dev");
+    Ok(if special { target.without_links() } else { target })
+}
+
+/// On a pure v2 host the cgroup tree itself; on others each v1 hierarchy in a tmpfs.
+fn cgroup(list: &mut List, mount: &DraftMount, around: &Surroundings<'_>) -> Result<()> {
+    let attrs = mount.options.attr.set | mount.options.recursive_attr.set;
+    let step = |fstype: &str, key: Option<&str>, path: &Path| -> Result<Step> {
+        let options = key.map(|key| c_string(key).map(|key| vec![(key, None)])).transpose()?.unwrap_or_default();
+        let from = MountFrom::Fresh(FreshFs { fstype: c_string(fstype)?, options, attrs });
+        Ok(Step::Mount { from, target: Target::new(path, TargetKind::Directory)?, propagation: 0 })
+    };
+    if around.facts.cgroup_unified {
+        list.add(&mount.field, step("cgroup2", None, &mount.destination)?);
+        return Ok(());
+    }
+    let base = MountFrom::Fresh(FreshFs {
+        fstype: c"tmpfs".to_owned(),
+        options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
+        attrs: attrs & !crate::sys::mount::MOUNT_ATTR_RDONLY,
+    });
+    let target = Target::new(&mount.destination, TargetKind::Directory)?;
+    list.add(&mount.field, Step::Mount { from: base, target, propagation: 0 });
+    for hierarchy in &around.facts.cgroup_v1 {
+        let path = mount.destination.join(hierarchy.trim_start_matches("name="));
+        let key = if let Some(name) = hierarchy.strip_prefix("name=") { named(name) } else { hierarchy.clone() };
+        list.add(&mount.field, cgroup_v1(&key, attrs, &path)?);
+    }
+    if attrs & crate::sys::mount::MOUNT_ATTR_RDONLY != 0 {
+        list.add(&mount.field, Step::ReadonlyPath(path_c_string(&mount.destination)?));
+    }
+    Ok(())
+}
+
+fn named(name: &str) -> String {
+    format!("name={name}")
+}
+
+/// A v1 hierarchy, `none,name=X` for one without controllers.
+fn cgroup_v1(key: &str, attrs: u64, path: &Path) -> Result<Step> {
+    let options = match key.split_once('=') {
+        Some((key, value)) => vec![(c"none".to_owned(), None), (c_string(key)?, Some(c_string(value)?))],
+        None => vec![(c_string(key)?, None)],
+    };
+    let from = MountFrom::Fresh(FreshFs { fstype: c"cgroup".to_owned(), options, attrs });
+    Ok(Step::Mount { from, target: Target::new(path, TargetKind::Directory)?, propagation: 0 })
+}
+
+/// After the mounts: /dev may be one of them.
+fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<super::Pinned>>) -> Result<()> {
+    for (device, node) in draft.devices.iter().zip(nodes) {
+        let target = Target::new(&device.path, TargetKind::File)?;
+        let step = match node {
+            Some(pinned) => {
+                let options = MountOptions { bind: true, ..MountOptions::default() };
+                let options = MountOptions { recursive: draft.rootless, ..options };
+                let wish = trees::Wish { options: &options, owner: &OwnerMap::Keep, rootless: draft.rootless };
+                Step::Mount { from: trees::source(&pinned, &wish)?, target, propagation: 0 }
+            }
+            None => Step::Make(Made::Device {
+                target,
+                file_type: device.file_type,
+                rdev: libc::makedev(device.major, device.minor),
+                mode: device.mode,
+                owner: device.owner,
+            }),
+        };
+        list.add(&device.field, step);
+    }
+    for (path, text) in DEV_LINKS {
+        let target = Target::new(Path::new(path), TargetKind::File)?;
+        list.add("", Step::Make(Made::Link(target, c_string(text)?)));
+    }
+    Ok(())
+}
+
+/// runtime-linux.md "Dev symbolic links", and ptmx.
+const DEV_LINKS: &[(&str, &str)] = &[
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/ptmx", "pts/ptmx"),
+];
+
+fn make_files(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
+    for file in &draft.files {
+        list.add("", Step::Make(made_file(file)?));
+    }
+    if process.cwd != Path::new("/") {
+        list.add("/process/cwd", Step::MakeCwd(Target::new(&process.cwd, TargetKind::Directory)?));
+    }
+    Ok(())
+}
+
+/// After /dev/pts is mounted, before the host is left.
+fn console(list: &mut List, process: &Process) -> Result<()> {
+    if process.terminal {
+        let target = Some(Target::new(Path::new("/dev/console"), TargetKind::File)?);
+        list.add("/process/terminal", Step::ConsolePty { target, size: process.console_size });
+    }
+    Ok(())
+}
+
+/// Masks and read-only paths come when all mounts are in place; then nothing of the host
+/// is left open.
+fn leave_the_host(list: &mut List, draft: &Draft) {
+    list.add("", Step::Pivot);
+    for (key, value, field) in &draft.sysctls {
+        list.add(field, Step::Sysctl { key: key.clone(), value: value.clone() });
+    }
+    for (index, path) in draft.masked_paths.iter().enumerate() {
+        list.add(&format!("/linux/maskedPaths/{index}"), Step::Mask(path.clone()));
+    }
+    for (index, path) in draft.readonly_paths.iter().enumerate() {
+        list.add(&format!("/linux/readonlyPaths/{index}"), Step::ReadonlyPath(path.clone()));
+    }
+    if draft.root.readonly {
+        list.add("/root/readonly", Step::ReadonlyRoot);
+    }
+    if draft.root.propagation != 0 {
+        list.add("/linux/rootfsPropagation", Step::RootPropagation(draft.root.propagation));
+    }
+    list.add("", Step::SessionKeyring);
+}
+
+fn redirect(list: &mut List, around: &mut Surroundings<'_>) {
+    let streams = std::mem::take(&mut around.streams);
+    if streams.iter().any(Option::is_some) {
+        list.add("", Step::RedirectStdio(streams));
+    }
+    list.add("", Step::CloseFds);
+}
+
+/// no_new_privs before the credentials change; without it the filter needs CAP_SYS_ADMIN,
+/// so it is loaded here, early.
+fn become_the_user(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
+    match (process.no_new_privs, &draft.seccomp) {
+        (true, _) => list.add("/process/noNewPrivileges", Step::NoNewPrivs),
+        (false, Some(profile)) => {
+            let program = profile.compile()?.instructions().to_vec();
+            list.add("/linux/seccomp", Step::EarlySeccomp(program, profile.filter_flags()));
+        }
+        (false, None) => {}
+    }
+    let capabilities = "/process/capabilities";
+    list.add("/process/user/umask", Step::Umask(process.umask));
+    list.add(capabilities, Step::DropBounding { keep: process.bounding });
+    list.add(capabilities, Step::KeepCaps);
+    list.add("", Step::ChownStdio { uid: process.uid, gid: process.gid });
+    // A map that the caller wrote by its own right forbids setgroups (user_namespaces(7)).
+    if !(draft.rootless && draft.id_maps.is_some()) {
+        list.add("/process/user/additionalGids", Step::SetGroups(process.groups.clone()));
+    }
+    list.add("/process/user/gid", Step::SetGid(process.gid));
+    list.add("/process/user/uid", Step::SetUid(process.uid));
+    list.add(capabilities, Step::Capabilities(process.caps));
+    list.add(capabilities, Step::Ambient { raise: process.ambient });
+    Ok(())
+}
+
+fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surroundings<'_>) -> Result<()> {
+    if around.listener.is_none() {
+        list.add("", Step::DieWithParent);
+    }
+    list.add("/process/cwd", Step::Chdir(path_c_string(&process.cwd)?));
+    list.add("/process/cwd", Step::ProveCwd);
+    list.add("/process/args/0", Step::FindProgram);
+    if draft.landlock {
+        if let Some(step) = landlock::step(draft, around.facts.landlock_abi)? {
+            list.add("landlock", step);
+        }
+    }
+    Ok(())
+}
+
+/// Seen by the parent while it waits, then the filter, then nothing but the program.
+fn run_program(list: &mut List, draft: &Draft, process: &Process, around: &mut Surroundings<'_>) -> Result<()> {
+    list.add("", Step::Dumpable(true));
+    list.add("", Step::MeetForCheck);
+    if let Some(listener) = around.listener.take() {
+        list.add("", Step::AwaitStart { listener });
+    }
+    if let (true, Some(profile)) = (process.no_new_privs, &draft.seccomp) {
+        let program = profile.compile()?.instructions().to_vec();
+        list.add("/linux/seccomp", Step::LateSeccomp(program, profile.filter_flags()));
+    }
+    if draft.init {
+        list.add("", Step::Dumpable(false));
+        list.add("", Step::BecomeInit);
+        list.add("", Step::NewSession);
+    }
+    if process.terminal {
+        list.add("/process/terminal", Step::ControllingTerminal);
+    }
+    list.add("", Step::ResetSignals);
+    list.add("/process/args/0", Step::Exec);
+    Ok(())
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|error| Error::usage(error.to_string()).object(text))
+}
+
+fn path_c_string(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|error| Error::usage(error.to_string()).object(path.display()))
+}
