@@ -61,11 +61,13 @@ def main(paths):
                 problems.append(problem)
             except EOFError as problem:
                 problems.append(f"{file}: {problem}")
+    for problem in problems:
+        print(f"scan.py: {problem}", file=sys.stderr)
+    if files == 0:
+        sys.exit("scan.py: no file was read")
     for stamp in sorted(total, key=in_time):
         print(f"{total[stamp]:5}  {stamp}")
     print(f"{total.total():5}  failed logins in {files} file{'s' * (files != 1)}")
-    for problem in problems:
-        print(f"scan.py: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
