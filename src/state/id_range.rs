@@ -140,8 +140,12 @@ fn owned(mut file: File) -> Result<Option<File>> {
     let Some(lock) = files::try_lock(&file, LockMode::Exclusive)? else { return Ok(None) };
     lock.keep();
     // Its last owner may have unlinked it between our openat2 and our lock.
-    if fstat(&file).call("fstat")?.st_nlink == 0 {
+    let stat = fstat(&file).call("fstat")?;
+    if stat.st_nlink == 0 {
         return Ok(None);
+    }
+    if stat.st_size == 0 {
+        return Ok(Some(file));
     }
     let mut named = String::new();
     file.read_to_string(&mut named).call("read")?;

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Three locks, all flock(2), so that the kernel lets go of them when their holder dies:
-//! - `ID/lock`, exclusive: the launcher that owns the container lives ([`ContainerDir::create`]).
+//! - `ID/lock`, exclusive: the launcher that owns the container lives ([`StateRoot::create`]).
 //! - the directory `ID` itself, exclusive: somebody changes its state ([`ContainerDir::lock_changes`]).
 //! - the directory `ROOT`: shared between mkdirat and taking `ID/lock`, exclusive around the
 //!   removal of `ID`, so that neither sees the other half done.
