@@ -74,7 +74,7 @@ pub enum ContainerKind {
     Sandbox,
 }
 
-/// Which object a bind mount showed when it was checked (DESIGN: what was checked is what is used).
+/// Which object a bind mount showed when it was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BindIdentity {
