@@ -3,5 +3,7 @@
 //! ARCHITECTURE.md tells the road from a configuration to a running program.
 //! A module uses only those after it in this list.
 
+pub mod state;
+pub mod rootfs;
 pub mod error;
 pub mod sys;
