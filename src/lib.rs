@@ -3,6 +3,8 @@
 //! ARCHITECTURE.md tells the road from a configuration to a running program.
 //! A module uses only those after it in this list.
 
+pub mod cli;
+pub mod commands;
 pub mod types;
 pub mod error;
 pub mod sys;
