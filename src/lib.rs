@@ -3,7 +3,10 @@
 //! ARCHITECTURE.md tells the road from a configuration to a running program.
 //! A module uses only those after it in this list.
 
+pub mod commands;
+pub mod cli;
 pub mod state;
 pub mod rootfs;
+pub mod types;
 pub mod error;
 pub mod sys;

@@ -1,0 +1,45 @@
+//! Tells the crate which commit it is built from, for `pinfold --version`.
+//!
+//! `PINFOLD_COMMIT` in the environment of the build decides; else a release build asks git.
+//! A build without either says "unknown" and does not fail.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Files whose change means another commit: the branch, its tip, and where tips are packed.
+const WATCHED: &[&str] = &["HEAD", "logs/HEAD", "packed-refs"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=PINFOLD_COMMIT");
+    let given = std::env::var("PINFOLD_COMMIT").ok().filter(|commit| !commit.trim().is_empty());
+    let commit = given.or_else(head_of_release).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=PINFOLD_COMMIT={}", commit.trim());
+}
+
+/// The commit of a release build. A debug build has none: it would be built anew after every commit.
+fn head_of_release() -> Option<String> {
+    std::env::var("PROFILE").ok().filter(|profile| profile == "release")?;
+    let head = git(&["rev-parse", "--verify", "HEAD"])?;
+    for file in WATCHED {
+        watch(file);
+    }
+    if let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) {
+        watch(&branch);
+    }
+    Some(head)
+}
+
+/// Cargo takes a file that is absent for one that changed: only what is there is watched.
+fn watch(file: &str) {
+    if let Some(path) = git(&["rev-parse", "--git-path", file])
+        && Path::new(&path).metadata().is_ok()
+    {
+        println!("cargo::rerun-if-changed={path}");
+    }
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+}

@@ -1,0 +1,103 @@
+//! The verbs that launch nothing: what there is, what would be, and the tidying.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{SandboxArgs, os};
+use crate::types::HostPath;
+
+/// Options of `spec`.
+#[derive(Debug, Clone, Args)]
+#[command(args_override_self = true)]
+pub struct SpecArgs {
+    /// Directory to write config.json into (default: the current directory)
+    #[arg(short, long, value_name = "DIR", value_parser = os::<HostPath>())]
+    pub bundle: Option<HostPath>,
+    /// For a caller without root: a user namespace with the caller as root
+    ///
+    /// Weaker: the container shares the host's network; it has no limits.
+    #[arg(long)]
+    pub rootless: bool,
+}
+
+/// Options of `features`: none.
+#[derive(Debug, Clone, Args)]
+pub struct FeaturesArgs {}
+
+/// Options of `explain`.
+#[derive(Debug, Clone, Args)]
+#[command(subcommand_value_name = "sandbox OPTIONS", subcommand_help_heading = "Instead of a bundle")]
+pub struct ExplainArgs {
+    /// Bundle directory (default: the current directory)
+    #[arg(value_name = "BUNDLE", value_parser = os::<HostPath>())]
+    pub bundle: Option<HostPath>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// A sandbox instead of a bundle.
+    #[command(subcommand)]
+    pub what: Option<ExplainWhat>,
+}
+
+/// What else can be explained.
+#[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
+pub enum ExplainWhat {
+    /// Explain `pinfold sandbox` with these options
+    #[command(disable_help_flag = true, override_usage = "pinfold explain sandbox [OPTIONS] -- CMD...")]
+    Sandbox(Box<SandboxArgs>),
+}
+
+impl ExplainArgs {
+    pub(super) fn sandbox(&self) -> Option<&SandboxArgs> {
+        self.what.as_ref().map(|ExplainWhat::Sandbox(args)| args.as_ref())
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (&self.bundle, &self.what) {
+            (Some(_), Some(_)) => Err("explain takes a BUNDLE or a sandbox, not both".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Make a user namespace in this process and report the errno as the exit code
+    #[arg(long, hide = true)]
+    pub probe_userns: bool,
+}
+
+/// Options of `gc`: none.
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {}
+
+/// The shells that can be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU bash.
+    Bash,
+    /// The Z shell.
+    Zsh,
+    /// The friendly interactive shell.
+    Fish,
+}
+
+/// Options of `completion`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Directory to write one page per verb into (default: print the main page)
+    #[arg(value_name = "DIR", value_parser = os::<HostPath>())]
+    pub directory: Option<HostPath>,
+}

@@ -1,0 +1,56 @@
+//! Options that contradict each other: refused, for whichever of them won would surprise somebody.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use super::{DEFAULT_MEMORY, SandboxArgs};
+use crate::types::SecurityOpt;
+
+type Verdict = Result<(), String>;
+
+pub(super) fn contradictions(args: &SandboxArgs) -> Verdict {
+    swap_holds_memory(args)?;
+    no_capability_both_ways(args)?;
+    one_word_per_security_opt(args)?;
+    once("mount destination", args.files.mounts.0.iter().map(|mount| mount.destination()))?;
+    once("--device destination", args.privileges.device.iter().map(|device| &device.destination))?;
+    once("--ulimit", args.limits.ulimit.iter().map(|limit| limit.resource))?;
+    once("--secret", args.process.secret.iter().map(|secret| &secret.name))
+}
+
+/// `--memory-swap` is the sum of both, as in Docker.
+fn swap_holds_memory(args: &SandboxArgs) -> Verdict {
+    let memory = args.limits.memory.unwrap_or(DEFAULT_MEMORY);
+    match args.limits.memory_swap {
+        Some(total) if total < memory => Err(format!(
+            "--memory-swap {total} is memory and swap together: it must not be below --memory {memory}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn no_capability_both_ways(args: &SandboxArgs) -> Verdict {
+    let both = args.privileges.cap_add.iter().find(|cap| args.privileges.cap_drop.contains(cap));
+    both.map_or(Ok(()), |cap| Err(format!("{cap} is in both --cap-add and --cap-drop")))
+}
+
+fn one_word_per_security_opt(args: &SandboxArgs) -> Verdict {
+    once(
+        "--security-opt",
+        args.privileges.security_opt.iter().map(|option| match option {
+            SecurityOpt::NoNewPrivileges(_) => "no-new-privileges",
+            SecurityOpt::Seccomp(_) => "seccomp",
+        }),
+    )
+}
+
+fn once<T: Ord + Display>(what: &str, values: impl Iterator<Item = T>) -> Verdict {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        if seen.contains(&value) {
+            return Err(format!("{what} {value} is given twice"));
+        }
+        seen.insert(value);
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! One file per verb, each a short story.
+
+pub mod version;
