@@ -1,9 +1,15 @@
 //! Parses, dispatches, prints the error and its hint, exits.
-fn main() {
-    match pinfold::cli::parse_from(std::env::args_os()) {
-        Ok(cli) => println!("{cli:?}"),
-        Err(e) => {
-            let _x = e.print();
-        }
-    }
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use pinfold::{cli, commands};
+
+fn main() -> ExitCode {
+    let args = std::env::args_os().collect::<Vec<OsString>>();
+    let code = match cli::parse_from(&args) {
+        Ok(cli) => commands::run(&cli).unwrap_or_else(|error| commands::failure::of_verb(&cli.verb, &error)),
+        Err(error) => commands::failure::of_command_line(&args, &error),
+    };
+    ExitCode::from(code.0)
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::types::{ContainerId, SignalName, Span};
 
-/// Options of `start`.
+/// Let the program of a created container run
 #[derive(Debug, Clone, Args)]
 pub struct StartArgs {
     /// The created container
@@ -14,7 +14,10 @@ pub struct StartArgs {
     pub id: ContainerId,
 }
 
-/// Options of `state`.
+/// Print the state of a container as JSON
+///
+/// The form is runtime-spec's: ociVersion, id, status, pid, bundle and annotations; and runc's rootfs,
+/// created and owner.
 #[derive(Debug, Clone, Args)]
 pub struct StateArgs {
     /// The container
@@ -22,7 +25,9 @@ pub struct StateArgs {
     pub id: ContainerId,
 }
 
-/// Options of `pause`.
+/// Freeze all processes of a container
+///
+/// Needs a cgroup: the freezer of version 2 (kernel 5.2), or the freezer controller of version 1.
 #[derive(Debug, Clone, Args)]
 pub struct PauseArgs {
     /// The running container
@@ -30,7 +35,7 @@ pub struct PauseArgs {
     pub id: ContainerId,
 }
 
-/// Options of `resume`.
+/// Let a paused container go on
 #[derive(Debug, Clone, Args)]
 pub struct ResumeArgs {
     /// The paused container
@@ -38,7 +43,9 @@ pub struct ResumeArgs {
     pub id: ContainerId,
 }
 
-/// Options of `kill`.
+/// Send a signal to a container's first process
+///
+/// The process is addressed by a pidfd: another process that got its number is never hit.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct KillArgs {
@@ -53,7 +60,7 @@ pub struct KillArgs {
     pub all: bool,
 }
 
-/// Options of `delete`.
+/// Remove a stopped container and all that create made
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct DeleteArgs {
@@ -75,7 +82,7 @@ pub enum ListFormat {
     Json,
 }
 
-/// Options of `list`.
+/// List the containers below --root
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct ListArgs {
@@ -87,7 +94,7 @@ pub struct ListArgs {
     pub quiet: bool,
 }
 
-/// Options of `ps`.
+/// List the processes of a container
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct PsArgs {
@@ -102,7 +109,9 @@ pub struct PsArgs {
     pub format: ListFormat,
 }
 
-/// Options of `events`.
+/// Print statistics and out-of-memory events of a container
+///
+/// One JSON object per line, until the container stops.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct EventsArgs {

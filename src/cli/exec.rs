@@ -11,7 +11,11 @@ use crate::types::{CapName, ContainerId, EnvArg, HostPath, Id, RootPath, UserArg
 const SHAPE: [&str; 9] =
     ["command", "cwd", "env", "user", "additional_gids", "no_new_privs", "cap", "process_label", "apparmor"];
 
-/// Options of `exec`.
+/// Run a further program in a running container
+///
+/// What the options do not say is taken from the container's own configuration: a program is never
+/// less confined than the container unless an option says so.
+/// Exit code: the program's own, 128+N for signal N, 255 after an error of pinfold.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct ExecArgs {
@@ -70,8 +74,8 @@ pub struct ExecArgs {
     /// AppArmor profile of the process
     #[arg(long, value_name = "PROFILE")]
     pub apparmor: Option<String>,
-    /// Existing sub-cgroup to run in: [CONTROLLER:]PATH
-    #[arg(long, value_name = "CGROUP")]
+    /// Existing sub-cgroup to run in
+    #[arg(long, value_name = "[CONTROLLER:]PATH")]
     pub cgroup: Vec<String>,
     /// Enter a paused container; the program waits until `resume`
     #[arg(long)]

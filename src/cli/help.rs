@@ -1,7 +1,7 @@
 //! The first page of help: every verb on one line, in four groups.
 
 /// The layout of `pinfold --help`. Clap's own list of subcommands knows no groups.
-pub(super) const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n\n{after-help}\nOptions:\n{options}\n";
+pub(super) const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\nOptions:\n{options}\n";
 
 /// The verbs by group; a test holds it to the texts of the verbs themselves.
 pub(super) const VERBS: &str = "\
@@ -34,5 +34,5 @@ Care:
   completion  Print the completion script of a shell
   man         Print or write the manual pages
 
-`pinfold VERB --help` tells a verb's options.
+`pinfold VERB --help` tells the options of a verb.
 ";

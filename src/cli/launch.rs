@@ -44,7 +44,10 @@ pub struct LaunchArgs {
     pub no_new_keyring: bool,
 }
 
-/// Options of `create`.
+/// Create a container from a bundle; its program waits for `start`
+///
+/// Everything of config.json is applied but the program: later edits of it do not matter.
+/// A failure leaves nothing behind. Exit code: 0, or 1 after an error.
 #[derive(Debug, Clone, Args)]
 pub struct CreateArgs {
     /// What `create` and `run` share.
@@ -52,7 +55,10 @@ pub struct CreateArgs {
     pub launch: LaunchArgs,
 }
 
-/// Options of `run`.
+/// Create a container, run its program and remove it
+///
+/// create, start, wait and delete in one. In the foreground everything ends with the caller.
+/// Exit code: the program's own, 128+N for signal N, 1 after an error of pinfold.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// What `create` and `run` share.

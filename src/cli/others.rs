@@ -5,7 +5,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{SandboxArgs, os};
 use crate::types::HostPath;
 
-/// Options of `spec`.
+/// Write a config.json to start from
+///
+/// The same configuration as `runc spec`: sh on a terminal, as root, with three capabilities, in the
+/// directory rootfs. An existing config.json is left alone.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct SpecArgs {
@@ -19,13 +22,21 @@ pub struct SpecArgs {
     pub rootless: bool,
 }
 
-/// Options of `features`: none.
+/// Print what this runtime implements as JSON
+///
+/// The form is runtime-spec's features.md; it does not depend on this host.
 #[derive(Debug, Clone, Args)]
 pub struct FeaturesArgs {}
 
-/// Options of `explain`.
+/// Print what a launch would do, and which rule decided each part
+///
+/// It is the very plan that a launch would carry out, with its digest; nothing is started.
 #[derive(Debug, Clone, Args)]
-#[command(subcommand_value_name = "sandbox OPTIONS", subcommand_help_heading = "Instead of a bundle")]
+#[command(
+    subcommand_value_name = "sandbox OPTIONS",
+    subcommand_help_heading = "Instead of a bundle",
+    disable_help_subcommand = true
+)]
 pub struct ExplainArgs {
     /// Bundle directory (default: the current directory)
     #[arg(value_name = "BUNDLE", value_parser = os::<HostPath>())]
@@ -60,18 +71,20 @@ impl ExplainArgs {
     }
 }
 
-/// Options of `doctor`.
+/// Check whether this host can run sandboxes, and say how to fix it
+///
+/// Every check that fails comes with the setting that mends it. Exit code: 0 if `pinfold sandbox`
+/// can work here, else 1.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Make a user namespace in this process and report the errno as the exit code
-    #[arg(long, hide = true)]
-    pub probe_userns: bool,
 }
 
-/// Options of `gc`: none.
+/// Remove what dead launches left behind
+///
+/// State and cgroups of launches whose process is gone. Every launch does the same.
 #[derive(Debug, Clone, Args)]
 pub struct GcArgs {}
 
@@ -86,7 +99,9 @@ pub enum Shell {
     Fish,
 }
 
-/// Options of `completion`.
+/// Print the completion script of a shell
+///
+/// For bash: pinfold completion bash > /usr/share/bash-completion/completions/pinfold
 #[derive(Debug, Clone, Args)]
 pub struct CompletionArgs {
     /// The shell
@@ -94,7 +109,7 @@ pub struct CompletionArgs {
     pub shell: Shell,
 }
 
-/// Options of `man`.
+/// Print or write the manual pages
 #[derive(Debug, Clone, Args)]
 pub struct ManArgs {
     /// Directory to write one page per verb into (default: print the main page)

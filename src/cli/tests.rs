@@ -48,6 +48,17 @@ fn the_first_help_page_has_every_verb_with_its_own_words() {
 }
 
 #[test]
+fn a_verb_s_own_page_begins_with_its_line_of_the_first_page() {
+    let short = command();
+    let mut built = command();
+    built.build();
+    for verb in short.get_subcommands() {
+        let page = built.find_subcommand(verb.get_name()).unwrap();
+        assert_eq!(page.get_about().map(ToString::to_string), verb.get_about().map(ToString::to_string));
+    }
+}
+
+#[test]
 fn every_verb_knows_its_own_name() {
     let lines = [
         "create c",

@@ -5,7 +5,9 @@ use clap::Args;
 use super::os;
 use crate::types::{ContainerId, InputFile, SizeOrUnlimited};
 
-/// Options of `update`. What is not given stays as it is.
+/// Change the resource limits of a container
+///
+/// What is not given stays as it is. Each limit needs its cgroup controller.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct UpdateArgs {

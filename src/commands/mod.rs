@@ -1,3 +1,27 @@
 //! One file per verb, each a short story.
 
+mod output;
+
+pub mod completion;
+pub mod failure;
+pub mod features;
+pub mod man;
+pub mod spec;
 pub mod version;
+
+use crate::cli::{Cli, Verb};
+use crate::error::{Error, ExitCode, Result};
+
+/// Does what the command line asks for, and says with which code to exit.
+///
+/// # Errors
+/// The verb's failure; [`failure`] renders it and knows its exit code.
+pub fn run(cli: &Cli) -> Result<ExitCode> {
+    match &cli.verb {
+        Verb::Spec(args) => spec::run(args),
+        Verb::Features(_) => features::run(),
+        Verb::Completion(args) => completion::run(args),
+        Verb::Man(args) => man::run(args),
+        _ => Err(Error::internal("not built yet")),
+    }
+}

@@ -22,7 +22,11 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Args};
 
-/// Options of `sandbox`.
+/// Run one untrusted program with secure defaults
+///
+/// No network, no capabilities, no_new_privs, a seccomp filter, Landlock, a read-only root made of the
+/// host's /usr, private /tmp, 512m of memory, 256 processes, one CPU, an id of its own on the host.
+/// Options are Docker's where Docker has one. Everything ends with the caller.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Exit code: the program's own; 128+N for signal N; 120 refused by policy, 121 set-up failed, \

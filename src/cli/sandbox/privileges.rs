@@ -17,10 +17,10 @@ pub struct PrivilegeArgs {
     /// Take a capability, by name or ALL (all are dropped unless added)
     #[arg(long, value_name = "CAP")]
     pub cap_drop: Vec<CapArg>,
-    /// Give a device: HOST[:CONTAINER[:rwm]] (default: null zero full random urandom tty)
+    /// Give a device of the host (default: null zero full random urandom tty)
     ///
     /// Weaker: the device's driver, with all its faults, can be reached. Permissions default to rw.
-    #[arg(long, value_name = "DEVICE", value_parser = os::<DeviceArg>())]
+    #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]", value_parser = os::<DeviceArg>())]
     pub device: Vec<DeviceArg>,
     /// no-new-privileges[=false], seccomp=FILE or seccomp=unconfined
     ///
