@@ -3,6 +3,7 @@
 mod output;
 
 pub mod completion;
+pub mod doctor;
 pub mod failure;
 pub mod features;
 pub mod man;
@@ -20,6 +21,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.verb {
         Verb::Spec(args) => spec::run(args),
         Verb::Features(_) => features::run(),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::Completion(args) => completion::run(args),
         Verb::Man(args) => man::run(args),
         _ => Err(Error::internal("not built yet")),
