@@ -12,6 +12,8 @@ mod others;
 mod sandbox;
 mod update;
 
+pub mod version;
+
 pub use container::{
     DeleteArgs, EventsArgs, KillArgs, ListArgs, ListFormat, PauseArgs, PsArgs, ResumeArgs, StartArgs,
     StateArgs,
@@ -34,7 +36,6 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::version;
 use crate::types::{ContainerId, FromOsStr};
 
 /// A whole command line.

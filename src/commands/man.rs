@@ -3,8 +3,7 @@
 use clap_mangen::Man;
 
 use super::output::{self, Existing, write_file};
-use super::version;
-use crate::cli::{self, ManArgs};
+use crate::cli::{self, ManArgs, version};
 use crate::error::{Call, ExitCode, Result};
 
 /// Prints the main page, or writes it and one page per verb into a directory.

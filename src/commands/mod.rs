@@ -8,7 +8,6 @@ pub mod failure;
 pub mod features;
 pub mod man;
 pub mod spec;
-pub mod version;
 
 use crate::cli::{Cli, Verb};
 use crate::error::{Error, ExitCode, Result};

@@ -6,7 +6,8 @@ pub mod known;
 
 use serde_json::{Value, json};
 
-use super::{output, version};
+use super::output;
+use crate::cli::version;
 use crate::error::{Error, ExitCode, Result};
 use crate::types::CapName;
 

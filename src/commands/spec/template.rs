@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::commands::version;
+use crate::cli::version;
 
 /// For whom the configuration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
