@@ -131,7 +131,9 @@ mod tests {
     #[test]
     fn keys_are_matched_whole() {
         let keys = Keys("oom 1\noom_kill 2\nmax 3\nbad x\n".into());
-        for (key, value) in [("oom", Some(1)), ("oom_kill", Some(2)), ("max", Some(3)), ("bad", None), ("o", None)] {
+        for (key, value) in
+            [("oom", Some(1)), ("oom_kill", Some(2)), ("max", Some(3)), ("bad", None), ("o", None)]
+        {
             assert_eq!(keys.key(key), value, "{key}");
         }
     }

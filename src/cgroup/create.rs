@@ -96,7 +96,8 @@ impl<'a> Made<'a> {
     fn undo(self, error: Error) -> Error {
         let mut left = vec![];
         for (root, relative) in self.0.iter().rev() {
-            let removed = CString::new(relative.as_str()).or(Err(Errno::EINVAL)).and_then(|name| root.unmake(&name));
+            let removed =
+                CString::new(relative.as_str()).or(Err(Errno::EINVAL)).and_then(|name| root.unmake(&name));
             if !matches!(removed, Ok(()) | Err(Errno::ENOENT)) {
                 left.push(root.file(relative));
             }
@@ -111,7 +112,9 @@ fn hint_make(error: Error) -> Error {
             error.hint("no part of the tree is delegated to this user here; `pinfold doctor` shows what is")
         }
         Some(Errno::EROFS) => error.hint("the cgroup filesystem is mounted read-only here"),
-        Some(Errno::EAGAIN) => error.hint("cgroup.max.descendants or cgroup.max.depth of a group above is reached"),
+        Some(Errno::EAGAIN) => {
+            error.hint("cgroup.max.descendants or cgroup.max.depth of a group above is reached")
+        }
         _ => error,
     }
 }

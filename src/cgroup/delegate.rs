@@ -18,7 +18,8 @@ impl Cgroup {
         let (Mode::Unified, Some(group)) = (self.mode, &self.unified) else {
             return Err(Error::setup("only groups of pure cgroup v2 can be delegated").object(&self.path));
         };
-        let list = std::fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap_or_else(|_| FALLBACK.to_owned());
+        let list =
+            std::fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap_or_else(|_| FALLBACK.to_owned());
         group.give(".", uid, gid).map_err(|errno| Error::call("fchownat", errno).object(group))?;
         for file in list.lines().filter(|file| !file.is_empty() && !file.contains('/')) {
             match group.give(file, uid, gid) {

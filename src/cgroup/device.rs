@@ -164,7 +164,9 @@ impl LegacyDevices {
                 continue;
             }
             for rule in each_kind(rule) {
-                state.apply(rule).map_err(|error| error.field(format!("/linux/resources/devices/{index}")))?;
+                state
+                    .apply(rule)
+                    .map_err(|error| error.field(format!("/linux/resources/devices/{index}")))?;
             }
         }
         Ok(state)
@@ -180,7 +182,9 @@ impl LegacyDevices {
                 continue;
             }
             if !covers(&rule, exception) {
-                return Err(Error::setup("takes back a part of an earlier rule, which cgroup v1 cannot express"));
+                return Err(Error::setup(
+                    "takes back a part of an earlier rule, which cgroup v1 cannot express",
+                ));
             }
             exception.access = exception.access.without(rule.access);
         }

@@ -49,7 +49,9 @@ fn hint(error: Error) -> Error {
         Some(Errno::EPERM) => error.hint(
             "device programs need CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN) in the initial user namespace",
         ),
-        Some(Errno::EINVAL | Errno::ENOSYS) => error.hint("the kernel may be built without CONFIG_CGROUP_BPF"),
+        Some(Errno::EINVAL | Errno::ENOSYS) => {
+            error.hint("the kernel may be built without CONFIG_CGROUP_BPF")
+        }
         _ => error,
     }
 }

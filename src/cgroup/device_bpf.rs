@@ -68,7 +68,8 @@ pub(super) fn compile(rules: &[DeviceRule]) -> Result<Vec<u64>> {
             .field("/linux/resources/devices"));
     }
     for at in refusals {
-        let distance = u16::try_from(refuse_at - at - 1).map_err(|error| Error::internal(error.to_string()))?;
+        let distance =
+            u16::try_from(refuse_at - at - 1).map_err(|error| Error::internal(error.to_string()))?;
         if let Some(jump) = program.get_mut(at) {
             *jump |= u64::from(distance) << 16;
         }
@@ -201,8 +202,8 @@ mod tests {
         let program = compile(list).unwrap();
         assert_reachable(&program);
         for kind in [DeviceKind::Block, DeviceKind::Char] {
-            for major in [0, 1, 5, 8, 136, 0xfff] {
-                for minor in [0, 1, 3, 5, 0xf_ffff] {
+            for major in [0, 1, 8, 0xfff] {
+                for minor in [0, 3, 0xf_ffff] {
                     for access in 1..=7 {
                         assert_eq!(
                             run(&program, kind, major, minor, access),
@@ -243,7 +244,7 @@ mod tests {
         for sign in ["+", "-"] {
             for kind in ["a", "b", "c"] {
                 for numbers in ["*:*", "1:*", "*:3", "1:3"] {
-                    for access in ["r", "w", "m", "rw", "rwm"] {
+                    for access in ["r", "wm", "rwm"] {
                         all.push(rule(&format!("{sign}{kind} {numbers} {access}")));
                     }
                 }
@@ -259,23 +260,22 @@ mod tests {
     #[test]
     fn long_random_lists() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let mut next = |bound: u64| {
+        let mut next = |bound: usize| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            state % bound
+            usize::try_from(state % 1_000_003).unwrap() % bound
         };
         for _ in 0..300 {
-            let list: Vec<DeviceRule> = (0..next(12))
-                .map(|_| {
-                    let sign = ["+", "-"][next(2) as usize];
-                    let kind = ["a", "b", "c"][next(3) as usize];
-                    let major = ["*", "0", "1", "8", "4095"][next(5) as usize];
-                    let minor = ["*", "0", "3", "1048575"][next(4) as usize];
-                    let access = ["r", "w", "m", "rw", "rm", "wm", "rwm"][next(7) as usize];
-                    rule(&format!("{sign}{kind} {major}:{minor} {access}"))
-                })
-                .collect();
+            let mut list = vec![];
+            for _ in 0..next(12) {
+                let sign = ["+", "-"][next(2)];
+                let kind = ["a", "b", "c"][next(3)];
+                let major = ["*", "0", "1", "8", "4095"][next(5)];
+                let minor = ["*", "0", "3", "1048575"][next(4)];
+                let access = ["r", "w", "m", "rw", "rm", "wm", "rwm"][next(7)];
+                list.push(rule(&format!("{sign}{kind} {major}:{minor} {access}")));
+            }
             assert_means_what_it_says(&list);
         }
     }

@@ -57,8 +57,9 @@ impl Dir {
 
     /// The group this one lies in. A group cannot be moved out of its parent, so `..` is where it was made.
     pub fn parent(&self) -> Result<Self> {
-        let fd =
-            openat(&self.fd, "..", OFlag::O_CLOEXEC | OFlag::O_DIRECTORY, Mode::empty()).call("openat").on(self)?;
+        let fd = openat(&self.fd, "..", OFlag::O_CLOEXEC | OFlag::O_DIRECTORY, Mode::empty())
+            .call("openat")
+            .on(self)?;
         let path = self.path.rsplit_once('/').map_or("/", |(parent, _)| parent).to_owned();
         Ok(Self { fd, path })
     }

@@ -42,7 +42,7 @@ impl Cgroup {
             return Ok(true);
         }
         match self.legacy_dir("freezer") {
-            Some(group) => Ok(legacy_is(group)? != FreezerState::Thawed),
+            Some(group) => Ok(!matches!(legacy_is(group)?, FreezerState::Thawed)),
             None => Ok(false),
         }
     }
@@ -53,10 +53,13 @@ impl Cgroup {
             return Ok(());
         }
         if !freeze {
-            return Err(Error::setup("is still frozen").object(&self.path).hint("a group above it is frozen"));
+            return Err(Error::setup("is still frozen")
+                .object(&self.path)
+                .hint("a group above it is frozen"));
         }
         self.change_by(false, deadline)?;
-        let text = format!("a process could not be frozen within {} s; all are thawed again", PATIENCE.as_secs());
+        let text =
+            format!("a process could not be frozen within {} s; all are thawed again", PATIENCE.as_secs());
         Err(Error::setup(text).object(&self.path))
     }
 
@@ -67,7 +70,9 @@ impl Cgroup {
                 Ok(()) => return event::wait(group, Event::Frozen, freeze, deadline),
                 // Before 5.2.
                 Err((_, Errno::ENOENT)) => {}
-                Err((call, errno)) => return Err(Error::call(call, errno).object(group.file("cgroup.freeze"))),
+                Err((call, errno)) => {
+                    return Err(Error::call(call, errno).object(group.file("cgroup.freeze")));
+                }
             }
         }
         let Some(group) = self.legacy_dir("freezer") else {
@@ -80,7 +85,7 @@ impl Cgroup {
         event::look_until(deadline, || {
             // A process that forked meanwhile is caught only by asking again (freezer-subsystem.rst).
             legacy_state(group, true)?;
-            Ok(legacy_is(group)? == FreezerState::Frozen)
+            Ok(matches!(legacy_is(group)?, FreezerState::Frozen))
         })
     }
 }

@@ -103,7 +103,9 @@ impl Cgroup {
             return Err(Error::internal("limits belong to the container's group").object(&self.path));
         }
         if self.mode != Mode::Unified && !limits.unified.is_empty() {
-            return Err(Error::setup("needs a machine with cgroup v2 alone").field("/linux/resources/unified"));
+            return Err(
+                Error::setup("needs a machine with cgroup v2 alone").field("/linux/resources/unified")
+            );
         }
         if let Some(group) = &self.unified {
             let mut needed = enable::needed(limits);
@@ -131,7 +133,8 @@ impl Cgroup {
             Home::Legacy(group) => v1::apply(family, group, limits),
             Home::Nowhere => {
                 let controller = family.legacy();
-                Err(Error::setup(format!("the controller {controller} is not mounted on this machine")).field(field))
+                Err(Error::setup(format!("the controller {controller} is not mounted on this machine"))
+                    .field(field))
             }
         }
     }

@@ -133,7 +133,8 @@ impl Hierarchies {
     /// Whether the caller can make groups: at the top of every hierarchy, or in a part of the
     /// unified one that is delegated to it.
     pub fn writable(&self) -> bool {
-        self.mode() != Mode::None && (self.roots().all(|root| root.may_write(".")) || self.delegated().is_some())
+        self.mode() != Mode::None
+            && (self.roots().all(|root| root.may_write(".")) || self.delegated().is_some())
     }
 
     /// The topmost group that is delegated to the caller on pure v2 (cgroup-v2.rst, "Delegation"):
@@ -179,14 +180,13 @@ impl Hierarchies {
             Control::Swap => self.counts_swap(),
             Control::OomGroup => self.has_controller("memory"),
             Control::Devices => {
-                self.legacy_root("devices").is_some()
-                    || (self.unified.is_some() && device_attach::loads())
+                self.legacy_root("devices").is_some() || (self.unified.is_some() && device_attach::loads())
             }
             Control::Freeze => self.unified.is_some() || self.legacy_root("freezer").is_some(),
             Control::Kill => self.unified.is_some(),
-            _ => control
-                .controllers()
-                .is_some_and(|(unified, legacy)| self.has_controller(unified) || self.legacy_root(legacy).is_some()),
+            _ => control.controllers().is_some_and(|(unified, legacy)| {
+                self.has_controller(unified) || self.legacy_root(legacy).is_some()
+            }),
         }
     }
 
@@ -196,7 +196,9 @@ impl Hierarchies {
         if let Some(memory) = self.legacy_root("memory") {
             return memory.root.has("memory.memsw.limit_in_bytes").unwrap_or(false);
         }
-        let Some(root) = self.unified.as_ref().filter(|_| self.has_controller("memory")) else { return false };
+        let Some(root) = self.unified.as_ref().filter(|_| self.has_controller("memory")) else {
+            return false;
+        };
         let groups = root.groups().unwrap_or_default();
         let mut counted = groups.iter().filter_map(|name| root.below(name.to_str().ok()?).ok()?);
         match counted.find(|group| group.has("memory.max").unwrap_or(false)) {

@@ -114,11 +114,14 @@ mod tests {
 33 24 0:29 / /sys/fs/cgroup/elogind rw - cgroup cgroup rw,name=elogind
 34 24 0:30 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
 ";
-        assert_eq!(paths(text), [
-            ("/sys/fs/cgroup/unified".into(), vec![], true),
-            ("/sys/fs/cgroup/cpu,cpuacct".into(), vec!["cpu".into(), "cpuacct".into()], false),
-            ("/sys/fs/cgroup/systemd".into(), vec!["name=systemd".into()], false),
-        ]);
+        assert_eq!(
+            paths(text),
+            [
+                ("/sys/fs/cgroup/unified".into(), vec![], true),
+                ("/sys/fs/cgroup/cpu,cpuacct".into(), vec!["cpu".into(), "cpuacct".into()], false),
+                ("/sys/fs/cgroup/systemd".into(), vec!["name=systemd".into()], false),
+            ]
+        );
     }
 
     #[test]
@@ -130,10 +133,13 @@ mod tests {
 43 24 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
 44 24 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,freezer
 ";
-        assert_eq!(paths(text), [
-            ("/sys/fs/cgroup/pids".into(), vec!["pids".into()], false),
-            ("/sys/fs/cgroup/memory".into(), vec!["freezer".into()], false),
-        ]);
+        assert_eq!(
+            paths(text),
+            [
+                ("/sys/fs/cgroup/pids".into(), vec!["pids".into()], false),
+                ("/sys/fs/cgroup/memory".into(), vec!["freezer".into()], false),
+            ]
+        );
     }
 
     #[test]
@@ -141,7 +147,7 @@ mod tests {
         let text = "\
 40 24 0:27 / /mnt/a\\040b\\134 rw - cgroup2 none rw
 41 24 0:x / /mnt rw - cgroup2 none rw
-42 24 0:28 / /mnt/\\9 rw - cgroup2 none rw
+42 24 0:28 / /mnt/\\999 rw - cgroup2 none rw
 garbage
 ";
         assert_eq!(paths(text), [("/mnt/a b\\".into(), vec![], true)]);

@@ -71,9 +71,7 @@ fn take_memory(limits: &mut Limits, memory: &oci::LinuxMemory) -> Result<()> {
     limits.memory_max = optional(memory.limit(), "memory/limit")?;
     limits.memory_swap_max = swap_alone(limits.memory_max, optional(memory.swap(), "memory/swap")?)?;
     limits.memory_low = optional(memory.reservation(), "memory/reservation")?;
-    #[expect(deprecated, reason = "a bound that cannot be applied must be refused, not overlooked")]
-    let kernel = memory.kernel();
-    limits.kernel_memory = optional(kernel, "memory/kernel")?;
+    limits.kernel_memory = optional(memory.kernel(), "memory/kernel")?;
     limits.kernel_tcp = optional(memory.kernel_tcp(), "memory/kernelTCP")?;
     // Docker writes its "unset", -1, as an unsigned number.
     limits.swappiness = memory.swappiness().filter(|value| *value != u64::MAX);
@@ -82,7 +80,10 @@ fn take_memory(limits: &mut Limits, memory: &oci::LinuxMemory) -> Result<()> {
     }
     limits.oom_kill_disable = memory.disable_oom_killer().unwrap_or(false);
     if memory.use_hierarchy() == Some(false) {
-        return Err(refused("memory/useHierarchy", "memory is always counted hierarchically since Linux 5.11"));
+        return Err(refused(
+            "memory/useHierarchy",
+            "memory is always counted hierarchically since Linux 5.11",
+        ));
     }
     limits.memory_check = memory.check_before_update().unwrap_or(false);
     Ok(())
@@ -148,15 +149,19 @@ pub(super) fn weight_of_shares(shares: u64) -> u64 {
     let log = f64::from(shares).log2();
     let weight = 10_f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0);
     // The smallest whole weight that is not below the curve.
-    (1..=10_000_u32).find(|whole| f64::from(*whole) >= weight).map_or(10_000, u64::from)
+    u64::from(smallest(1, 10_000, |whole| f64::from(whole) >= weight))
 }
 
 /// The inverse, for a v1 hierarchy: the smallest number of shares that means at least `weight`.
 pub(super) fn shares_of_weight(weight: u64) -> u64 {
-    let (mut low, mut high) = (2, 262_144);
+    u64::from(smallest(2, 262_144, |shares| weight_of_shares(u64::from(shares)) >= weight))
+}
+
+/// The smallest number from `low` to `high` that is enough; if none is, `high`.
+fn smallest(mut low: u32, mut high: u32, enough: impl Fn(u32) -> bool) -> u32 {
     while low < high {
         let middle = low.midpoint(high);
-        if weight_of_shares(middle) < weight { low = middle + 1 } else { high = middle }
+        if enough(middle) { high = middle } else { low = middle + 1 }
     }
     low
 }
@@ -236,10 +241,9 @@ fn hugepages(page: &oci::LinuxHugepageLimit, index: usize) -> Result<(String, u6
         return Err(refused(&field, format!("{size:?} is not a size such as 2MB")));
     }
     let limit = u64::try_from(page.limit());
-    limit.map(|limit| (size.clone(), limit)).or(Err(refused(
-        &format!("hugepageLimits/{index}/limit"),
-        format!("{} is negative", page.limit()),
-    )))
+    limit
+        .map(|limit| (size.clone(), limit))
+        .or(Err(refused(&format!("hugepageLimits/{index}/limit"), format!("{} is negative", page.limit()))))
 }
 
 fn take_rdma(limits: &mut Limits, resources: &oci::LinuxResources) -> Result<()> {
@@ -287,7 +291,9 @@ fn device(rule: &oci::LinuxDeviceCgroup, index: usize) -> Result<DeviceRule> {
         // Nothing said: the strictest reading.
         None | Some("") if !rule.allow() => DeviceAccess::ALL,
         None | Some("") => return Err(refused(&field("access"), "nothing is allowed")),
-        Some(text) => text.parse().map_err(|error: Error| error.field(format!("{ROOT}/{}", field("access"))))?,
+        Some(text) => {
+            text.parse().map_err(|error: Error| error.field(format!("{ROOT}/{}", field("access"))))?
+        }
     };
     let major = rule_number(rule.major(), &field("major"))?;
     let minor = rule_number(rule.minor(), &field("minor"))?;

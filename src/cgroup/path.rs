@@ -113,10 +113,11 @@ mod tests {
     #[test]
     fn a_path_cannot_climb_out() {
         let long = "x".repeat(256);
-        let deep = "/abc".repeat(1024);
-        for text in
-            ["", "/", "///", ".", "..", "/..", "/a/../b", "a/..", "../a", "/a/./b", "a\0b", "a\nb", &long, &deep]
-        {
+        let deep = "/abcd".repeat(1024);
+        for text in [
+            "", "/", "///", ".", "..", "/..", "/a/../b", "a/..", "../a", "/a/./b", "a\0b", "a\nb", &long,
+            &deep,
+        ] {
             let error = CgroupPath::parse(text).unwrap_err();
             assert_eq!(error.field_name(), Some("/linux/cgroupsPath"), "{text:?}");
         }

@@ -40,10 +40,14 @@ pub(super) fn number(group: &Dir, file: &str) -> Result<u64> {
 
 /// A group that is idle refuses a weight (EINVAL), so the weight goes first when it becomes
 /// idle and last when it ceases to be.
-pub(super) fn idle_and_weight(group: &Dir, idle: Option<bool>, file: &str, weight: Option<u64>) -> Result<()> {
-    let set_idle = |idle: bool| {
-        group.write("cpu.idle", if idle { "1" } else { "0" }).at("/linux/resources/cpu/idle")
-    };
+pub(super) fn idle_and_weight(
+    group: &Dir,
+    idle: Option<bool>,
+    file: &str,
+    weight: Option<u64>,
+) -> Result<()> {
+    let set_idle =
+        |idle: bool| group.write("cpu.idle", if idle { "1" } else { "0" }).at("/linux/resources/cpu/idle");
     let set_weight = || match weight {
         Some(weight) => group.write(file, &weight.to_string()).at("/linux/resources/cpu/shares"),
         None => Ok(()),

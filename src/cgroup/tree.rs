@@ -60,7 +60,8 @@ impl Visit for Processes {
         match group.try_read("cgroup.procs") {
             Ok(text) => {
                 // 0 is a process that the reader's pid namespace does not know.
-                self.0.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+                self.0
+                    .extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
                 Ok(())
             }
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(()),

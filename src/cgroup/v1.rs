@@ -48,16 +48,14 @@ pub(super) fn apply(family: Family, group: &Dir, limits: &Limits) -> Result<()> 
 }
 
 /// Turns the crate's answer into ours: `file` and the errno of what failed.
-pub(super) fn answer<T>(
-    result: std::result::Result<T, error::Error>,
-    group: &Dir,
-    file: &str,
-) -> Result<T> {
+pub(super) fn answer<T>(result: std::result::Result<T, error::Error>, group: &Dir, file: &str) -> Result<T> {
     result.map_err(|error| {
         let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
         match (cause.and_then(std::io::Error::raw_os_error).map(Errno::from_raw), error.kind()) {
             // The crate opens with O_CREAT, which kernfs answers with EACCES where there is no such file.
-            (Some(Errno::EACCES), _) if !group.has(file).unwrap_or(true) => Error::call("open", Errno::ENOENT),
+            (Some(Errno::EACCES), _) if !group.has(file).unwrap_or(true) => {
+                Error::call("open", Errno::ENOENT)
+            }
             (Some(errno), error::ErrorKind::ReadFailed(_)) => Error::call("read", errno),
             (Some(errno), _) => Error::call("write", errno),
             (None, _) => Error::setup(error.to_string()),
@@ -251,7 +249,8 @@ fn cpu_bandwidth(group: &Dir, cpu: &CpuController, limits: &Limits) -> Result<()
 fn block_io(group: &Dir, limits: &Limits) -> Result<()> {
     const FIELD: &str = "/linux/resources/blockIO";
     if let Some(weight) = limits.io_weight {
-        first_of(group, ["blkio.weight", "blkio.bfq.weight"], &weight.to_string()).at(format!("{FIELD}/weight"))?;
+        first_of(group, ["blkio.weight", "blkio.bfq.weight"], &weight.to_string())
+            .at(format!("{FIELD}/weight"))?;
     }
     for (index, device) in limits.io_device_weight.iter().enumerate() {
         let line = format!("{}:{} {}", device.major, device.minor, device.weight);
@@ -276,7 +275,8 @@ fn block_io(group: &Dir, limits: &Limits) -> Result<()> {
                 Some(Amount::Max) => 0,
                 Some(Amount::Value(rate)) => rate,
             };
-            answer(setter(&blkio, major, minor, rate), group, &format!("blkio.throttle.{name}_device")).at(FIELD)?;
+            answer(setter(&blkio, major, minor, rate), group, &format!("blkio.throttle.{name}_device"))
+                .at(FIELD)?;
         }
     }
     Ok(())

@@ -25,8 +25,12 @@ pub(super) fn apply(family: Family, group: &Dir, limits: &Limits) -> Result<()> 
         Family::Io => io(group, limits),
         Family::Hugetlb => hugetlb(group, limits),
         Family::Rdma => rules::rdma(group, limits),
-        Family::Devices => super::device_attach::replace(group, limits.devices.as_deref().unwrap_or_default()),
-        Family::NetClass | Family::NetPriority => Err(rules::only_v1(family.asked(limits).unwrap_or_default())),
+        Family::Devices => {
+            super::device_attach::replace(group, limits.devices.as_deref().unwrap_or_default())
+        }
+        Family::NetClass | Family::NetPriority => {
+            Err(rules::only_v1(family.asked(limits).unwrap_or_default()))
+        }
     }
 }
 
@@ -217,7 +221,8 @@ mod tests {
             let error = refuse_legacy_memory(&limits).unwrap_err();
             assert_eq!(error.field_name(), Some(format!("/linux/resources/{field}").as_str()));
         }
-        let unbounded = Limits { kernel_memory: Some(Amount::Max), kernel_tcp: Some(Amount::Max), ..limits() };
+        let unbounded =
+            Limits { kernel_memory: Some(Amount::Max), kernel_tcp: Some(Amount::Max), ..limits() };
         assert!(refuse_legacy_memory(&unbounded).is_ok());
     }
 }

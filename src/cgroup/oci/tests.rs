@@ -50,14 +50,12 @@ fn memory() {
 
 #[test]
 fn cpu_and_pids() {
-    let shares =
-        |shares, weight| Limits { cpu_shares: Some(shares), cpu_weight: Some(weight), ..D() };
+    let shares = |shares, weight| Limits { cpu_shares: Some(shares), cpu_weight: Some(weight), ..D() };
     table(vec![
-        (json!({"cpu": {"quota": 50000, "period": 100000}}), Limits {
-            cpu_quota_us: Some(Of(50000)),
-            cpu_period_us: Some(100000),
-            ..D()
-        }),
+        (
+            json!({"cpu": {"quota": 50000, "period": 100000}}),
+            Limits { cpu_quota_us: Some(Of(50000)), cpu_period_us: Some(100000), ..D() },
+        ),
         (json!({"cpu": {"quota": -1}}), Limits { cpu_quota_us: Some(Max), ..D() }),
         (json!({"cpu": {"burst": 0}}), Limits { cpu_burst_us: Some(0), ..D() }),
         (json!({"cpu": {"idle": 0}}), Limits { cpu_idle: Some(false), ..D() }),
@@ -104,10 +102,10 @@ fn block_io() {
     let io = |io| Limits { io_max: vec![io], ..D() };
     table(vec![
         (json!({"blockIO": {"weight": 10}}), Limits { io_weight: Some(10), ..D() }),
-        (json!({"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 500}]}}), Limits {
-            io_device_weight: vec![IoDeviceWeight { major: 8, minor: 0, weight: 500 }],
-            ..D()
-        }),
+        (
+            json!({"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 500}]}}),
+            Limits { io_device_weight: vec![IoDeviceWeight { major: 8, minor: 0, weight: 500 }], ..D() },
+        ),
         (
             json!({"blockIO": {
                 "throttleReadBpsDevice": rate(8, 0, 100), "throttleWriteBpsDevice": rate(8, 0, 200),
@@ -144,25 +142,30 @@ fn devices() {
 #[test]
 fn the_rest() {
     table(vec![
-        (json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}), Limits {
-            hugetlb: vec![("2MB".into(), 0)],
-            ..D()
-        }),
-        (json!({"network": {"classID": 7, "priorities": [{"name": "eth0", "priority": 3}]}}), Limits {
-            net_class_id: Some(7),
-            net_priorities: vec![("eth0".into(), 3)],
-            ..D()
-        }),
-        (json!({"rdma": {"mlx5_1": {"hcaHandles": 3}}}), Limits {
-            rdma: vec![RdmaMax { device: "mlx5_1".into(), hca_handles: Some(3), hca_objects: None }],
-            ..D()
-        }),
-        (json!({"unified": {"memory.high": "1000", "cgroup.max.depth": "3", "cpu.weight": "5"}}), Limits {
-            unified: [("cgroup.max.depth", "3"), ("cpu.weight", "5"), ("memory.high", "1000")]
-                .map(|(file, value)| (file.to_owned(), value.to_owned()))
-                .to_vec(),
-            ..D()
-        }),
+        (
+            json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}),
+            Limits { hugetlb: vec![("2MB".into(), 0)], ..D() },
+        ),
+        (
+            json!({"network": {"classID": 7, "priorities": [{"name": "eth0", "priority": 3}]}}),
+            Limits { net_class_id: Some(7), net_priorities: vec![("eth0".into(), 3)], ..D() },
+        ),
+        (
+            json!({"rdma": {"mlx5_1": {"hcaHandles": 3}}}),
+            Limits {
+                rdma: vec![RdmaMax { device: "mlx5_1".into(), hca_handles: Some(3), hca_objects: None }],
+                ..D()
+            },
+        ),
+        (
+            json!({"unified": {"memory.high": "1000", "cgroup.max.depth": "3", "cpu.weight": "5"}}),
+            Limits {
+                unified: [("cgroup.max.depth", "3"), ("cpu.weight", "5"), ("memory.high", "1000")]
+                    .map(|(file, value)| (file.to_owned(), value.to_owned()))
+                    .to_vec(),
+                ..D()
+            },
+        ),
     ]);
 }
 
@@ -184,7 +187,10 @@ fn what_means_nothing_is_refused_by_field() {
         (json!({"blockIO": {"weight": 9}}), "blockIO/weight"),
         (json!({"blockIO": {"weight": 1001}}), "blockIO/weight"),
         (json!({"blockIO": {"leafWeight": 10}}), "blockIO/leafWeight"),
-        (json!({"blockIO": {"weightDevice": [{"major": -1, "minor": 0, "weight": 20}]}}), "blockIO/weightDevice/0"),
+        (
+            json!({"blockIO": {"weightDevice": [{"major": -1, "minor": 0, "weight": 20}]}}),
+            "blockIO/weightDevice/0",
+        ),
         (
             json!({"blockIO": {"throttleReadIOPSDevice": [{"major": 8, "minor": -1, "rate": 1}]}}),
             "blockIO/throttleReadIOPSDevice/0",
@@ -201,7 +207,10 @@ fn what_means_nothing_is_refused_by_field() {
         (json!({"unified": {"memory": "1"}}), "unified/memory"),
         (json!({"devices": [{"allow": true, "type": "c"}]}), "devices/0/access"),
         (json!({"devices": [{"allow": true, "access": "rx"}]}), "devices/0/access"),
-        (json!({"devices": [{"allow": false}, {"allow": true, "type": "p", "access": "r"}]}), "devices/1/type"),
+        (
+            json!({"devices": [{"allow": false}, {"allow": true, "type": "p", "access": "r"}]}),
+            "devices/1/type",
+        ),
         (json!({"devices": [{"allow": true, "major": -2, "access": "r"}]}), "devices/0/major"),
         (json!({"devices": [{"allow": true, "minor": 1_i64 << 40, "access": "r"}]}), "devices/0/minor"),
     ] {
