@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod cli;
 pub mod state;
+pub mod cgroup;
 pub mod rootfs;
 pub mod types;
 pub mod error;
