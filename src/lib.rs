@@ -6,7 +6,14 @@
 pub mod commands;
 pub mod cli;
 pub mod state;
+pub mod policy;
+pub mod launch;
+pub mod child;
 pub mod cgroup;
+pub mod resolve;
+pub mod draft;
+pub mod plan;
+pub mod seccomp;
 pub mod rootfs;
 pub mod types;
 pub mod error;

@@ -15,9 +15,9 @@ pub(super) fn sysctl(key: &CStr, value: &CStr) -> Done {
     let context = sys::mount::fsopen(c"proc", sys::mount::FSOPEN_CLOEXEC)?;
     sys::mount::fsconfig_create(context.as_fd())?;
     let proc = sys::mount::fsmount(context.as_fd(), sys::mount::FSMOUNT_CLOEXEC, 0)?;
-    let how = OpenHow::new()
-        .flags(OFlag::O_WRONLY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV);
+    let how = OpenHow::new().flags(OFlag::O_WRONLY | OFlag::O_CLOEXEC).resolve(
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV,
+    );
     let file = nix::fcntl::openat2(proc.as_fd(), key, how)?;
     sys::file::write_all(file.as_fd(), value.to_bytes())
 }
@@ -40,7 +40,9 @@ pub(super) fn seccomp(filter: &[seccompiler::sock_filter], flags: u64) -> Done {
 /// Last of the restrictions: a landlocked task can neither mount nor pivot.
 pub(super) fn landlock(ruleset: &OwnedFd, rules: &[(CString, u64)], flags: u32) -> Done {
     for (path, access) in rules {
-        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let place = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path.as_c_str(), how)?;
         let is_dir = sys::file::stat(place.as_fd())?.mode & libc::S_IFMT == libc::S_IFDIR;
         let granted = if is_dir { *access } else { *access & FILE_RIGHTS };

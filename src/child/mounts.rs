@@ -54,7 +54,8 @@ pub(super) fn reopen(reopened: &Reopened) -> Result<OwnedFd, Errno> {
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let object = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, reopened.path.as_c_str(), how)?;
     let stat = sys::file::stat(object.as_fd())?;
-    let same = (stat.dev, stat.ino, stat.mode & libc::S_IFMT) == (reopened.dev, reopened.ino, reopened.file_type);
+    let same =
+        (stat.dev, stat.ino, stat.mode & libc::S_IFMT) == (reopened.dev, reopened.ino, reopened.file_type);
     if !same {
         return Err(Errno::ESTALE);
     }

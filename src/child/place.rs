@@ -48,7 +48,8 @@ pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Owne
     let (parent, name) = parent_of(root, target)?;
     match target.kind {
         TargetKind::Directory => make_one(parent.as_fd(), name, 0o755),
-        TargetKind::File => make_file(parent.as_fd(), name, 0o644).and_then(|file| as_its_parent(file.as_fd(), parent.as_fd())),
+        TargetKind::File => make_file(parent.as_fd(), name, 0o644)
+            .and_then(|file| as_its_parent(file.as_fd(), parent.as_fd())),
     }?;
     open_beneath(parent.as_fd(), name)
 }
@@ -77,9 +78,9 @@ fn parent_of<'t>(root: BorrowedFd<'_>, target: &'t Target) -> Result<(OwnedFd, &
 }
 
 fn open_beneath(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV);
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV,
+    );
     nix::fcntl::openat2(parent, name, how)
 }
 
@@ -135,7 +136,8 @@ pub(super) fn make(root: BorrowedFd<'_>, made: &Made) -> Done {
         Made::Device { target, file_type, rdev, mode, owner } => {
             let (parent, name) = parent_of(root, target)?;
             let kind = SFlag::from_bits_truncate(*file_type);
-            match nix::sys::stat::mknodat(parent.as_fd(), name, kind, Mode::from_bits_truncate(*mode), *rdev) {
+            match nix::sys::stat::mknodat(parent.as_fd(), name, kind, Mode::from_bits_truncate(*mode), *rdev)
+            {
                 Err(Errno::EEXIST) => return same_device(parent.as_fd(), name, *file_type, *rdev),
                 other => other?,
             }

@@ -27,8 +27,12 @@ impl Child<'_> {
 fn find(program: &Program) -> Result<usize, Errno> {
     let mut reason = Errno::ENOENT;
     for (index, candidate) in program.candidates.iter().enumerate() {
-        let answer =
-            nix::unistd::faccessat(nix::fcntl::AT_FDCWD, candidate.as_c_str(), AccessFlags::X_OK, AtFlags::AT_EACCESS);
+        let answer = nix::unistd::faccessat(
+            nix::fcntl::AT_FDCWD,
+            candidate.as_c_str(),
+            AccessFlags::X_OK,
+            AtFlags::AT_EACCESS,
+        );
         match answer {
             Ok(()) => return Ok(index),
             Err(Errno::EACCES) => reason = Errno::EACCES,

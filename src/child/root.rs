@@ -48,7 +48,6 @@ fn old_root() -> Result<std::os::fd::OwnedFd, Errno> {
     nix::fcntl::openat2(nix::fcntl::AT_FDCWD, c"/", how)
 }
 
-
 /// Puts the parent's pipes on stdin, stdout and stderr.
 pub(super) fn redirect_stdio(streams: &[Option<std::os::fd::OwnedFd>; 3]) -> Done {
     for (number, stream) in (0..).zip(streams) {

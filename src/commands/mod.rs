@@ -4,9 +4,13 @@ mod output;
 
 pub mod completion;
 pub mod doctor;
+pub mod entry;
+pub mod explain;
 pub mod failure;
 pub mod features;
+pub mod host;
 pub mod man;
+pub mod sandbox;
 pub mod spec;
 
 use crate::cli::{Cli, Verb};
@@ -23,6 +27,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Doctor(args) => doctor::run(args),
         Verb::Completion(args) => completion::run(args),
         Verb::Man(args) => man::run(args),
-        _ => Err(Error::internal("not built yet")),
+        Verb::Sandbox(args) => sandbox::run(&cli.global, args),
+        other => Err(Error::internal(format!("`{}` is not built yet", other.name()))),
     }
 }

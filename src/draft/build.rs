@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
-use super::{Draft, DraftDevice, Extras, HostFacts, Root, mounts, namespaces, process, sysctl};
+use super::{Draft, DraftDevice, Extras, HostFacts, OwnerMap, Root, mounts, namespaces, process, sysctl};
 use crate::cgroup::{CgroupPath, Limits};
 use crate::error::{Context, Error, Result};
+use crate::plan::IdMaps;
 use crate::seccomp::Profile;
 use crate::sys::clone;
 
@@ -39,7 +40,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         new_namespaces,
         rootless: facts.euid != 0,
         mounts: mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?,
-        root: root(spec, extras, linux.rootfs_propagation().as_deref())?,
+        root: root(spec, extras, linux.rootfs_propagation().as_deref(), id_maps.as_ref())?,
         skeleton: extras.skeleton.clone(),
         devices: devices(linux.devices().as_deref())?,
         files: extras.files.clone(),
@@ -105,7 +106,9 @@ fn check_version(version: &str) -> Result<()> {
 
 fn refuse_unsupported(spec: &Spec) -> Result<()> {
     let hooks = spec.hooks().as_ref();
-    let given = |list: Option<&Option<Vec<oci_spec::runtime::Hook>>>| list.is_some_and(|list| list.as_ref().is_some_and(|list| !list.is_empty()));
+    let given = |list: Option<&Option<Vec<oci_spec::runtime::Hook>>>| {
+        list.is_some_and(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
+    };
     let prestart = hooks.map(|hooks| hooks.prestart());
     let linux = spec.linux().as_ref();
     let asked = [
@@ -118,8 +121,14 @@ fn refuse_unsupported(spec: &Spec) -> Result<()> {
         (linux.is_some_and(|linux| linux.intel_rdt().is_some()), "/linux/intelRdt"),
         (linux.is_some_and(|linux| linux.time_offsets().is_some()), "/linux/timeOffsets"),
         (linux.is_some_and(|linux| linux.memory_policy().is_some()), "/linux/memoryPolicy"),
-        (linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())), "/linux/netDevices"),
-        (linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())), "/linux/mountLabel"),
+        (
+            linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
+            "/linux/netDevices",
+        ),
+        (
+            linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+            "/linux/mountLabel",
+        ),
     ];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(unsupported(field)),
@@ -136,14 +145,14 @@ fn require_mount_namespace(new: u64, join: &[super::Join]) -> Result<()> {
     }
 }
 
-fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>) -> Result<Root> {
+fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>, maps: Option<&IdMaps>) -> Result<Root> {
     let root = spec.root().as_ref();
     let directory = match extras.host_usr {
         true => None,
         false => Some(
-            root.map(|root| root.path().clone())
-                .filter(|path| !path.as_os_str().is_empty())
-                .ok_or_else(|| Error::usage("the configuration has no root file system").field("/root/path"))?,
+            root.map(|root| root.path().clone()).filter(|path| !path.as_os_str().is_empty()).ok_or_else(
+                || Error::usage("the configuration has no root file system").field("/root/path"),
+            )?,
         ),
     };
     let readonly = root.and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
@@ -158,7 +167,11 @@ fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>) -> Result<Root>
                 .object(format!("`{other}`")));
         }
     };
-    Ok(Root { directory, size: extras.root_size, readonly, propagation })
+    let owner = match (extras.root_idmapped, maps) {
+        (true, Some(maps)) => OwnerMap::Maps(maps.clone()),
+        _ => OwnerMap::Keep,
+    };
+    Ok(Root { directory, size: extras.root_size, owner, readonly, propagation })
 }
 
 fn name(text: Option<&str>, field: &str, new: u64, join: &[super::Join]) -> Result<Option<CString>> {
@@ -177,7 +190,8 @@ fn paths(list: Option<&[String]>, field: &str) -> Result<Vec<CString>> {
             return Err(Error::usage("must be an absolute path").field(field).object(format!("`{path}`")));
         }
         let clean = mounts::inside_root(std::path::Path::new(path)).at(field.clone())?;
-        CString::new(clean.as_os_str().as_bytes()).map_err(|error| Error::usage(error.to_string()).field(field))
+        CString::new(clean.as_os_str().as_bytes())
+            .map_err(|error| Error::usage(error.to_string()).field(field))
     };
     list.unwrap_or_default().iter().enumerate().map(one).collect()
 }
@@ -202,7 +216,8 @@ fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<P
 }
 
 fn cgroup_path(path: Option<&std::path::Path>) -> Result<Option<CgroupPath>> {
-    let Some(text) = path.map(|path| path.to_string_lossy().into_owned()).filter(|text| !text.is_empty()) else {
+    let Some(text) = path.map(|path| path.to_string_lossy().into_owned()).filter(|text| !text.is_empty())
+    else {
         return Ok(None);
     };
     CgroupPath::parse(&text).map(Some).at("/linux/cgroupsPath")

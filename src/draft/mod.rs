@@ -11,8 +11,6 @@ mod namespaces;
 mod process;
 mod sysctl;
 
-
-
 pub use build::build;
 pub use mount_options::MountOptions;
 pub use process::capability_mask;
@@ -62,6 +60,8 @@ pub struct Extras {
     pub root_size: u64,
     /// Indexes into `mounts` whose source's owner is shown as the sandbox user.
     pub owner_mapped: Vec<usize>,
+    /// Show the owners of the root directory through the container's id map.
+    pub root_idmapped: bool,
     /// Files made after the mounts: secrets, hosts entries.
     pub files: Vec<DraftFile>,
     /// Things made in a fresh root before the mounts.
@@ -84,6 +84,7 @@ impl Extras {
             host_usr: false,
             root_size: 0,
             owner_mapped: vec![],
+            root_idmapped: false,
             files: vec![],
             skeleton: vec![],
             init: false,
@@ -196,6 +197,8 @@ pub struct Root {
     pub directory: Option<PathBuf>,
     /// Size limit of the fresh root.
     pub size: u64,
+    /// How the owners of a directory are shown.
+    pub owner: OwnerMap,
     /// Read-only in the end.
     pub readonly: bool,
     /// MS_* propagation of the root inside; 0 for private.

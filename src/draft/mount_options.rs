@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::sys::mount::{
-    MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME, MountAttr,
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME, MountAttr,
 };
 
 /// The access-time field has no bit for relatime: it is the value 0 (mount_setattr(2)).
@@ -51,7 +51,9 @@ enum Effect {
 pub fn parse(options: &[String]) -> Result<MountOptions> {
     let mut parsed = MountOptions::default();
     for (index, option) in options.iter().enumerate() {
-        parsed.apply(option).map_err(|error| error.object(format!("`{option}`")).field(format!("/options/{index}")))?;
+        parsed
+            .apply(option)
+            .map_err(|error| error.object(format!("`{option}`")).field(format!("/options/{index}")))?;
     }
     Ok(parsed)
 }
@@ -66,8 +68,10 @@ impl MountOptions {
                 Some(effect) => apply(&mut self.attr, effect, &mut Rest { options: &mut self.data, option })
                     .map(|extra| self.note(extra))?,
                 None => match option.strip_prefix('r').and_then(recursive_effect) {
-                    Some(effect) => apply(&mut self.recursive_attr, effect, &mut Rest { options: &mut self.data, option })
-                        .map(|extra| self.note(extra))?,
+                    Some(effect) => {
+                        apply(&mut self.recursive_attr, effect, &mut Rest { options: &mut self.data, option })
+                            .map(|extra| self.note(extra))?
+                    }
                     None => self.data.push(split(option)),
                 },
             },
@@ -165,7 +169,8 @@ fn effect(option: &str) -> Option<Effect> {
 
 /// The `r...` options: AT_RECURSIVE attributes only.
 fn recursive_effect(option: &str) -> Option<Effect> {
-    effect(option).filter(|effect| matches!(effect, Effect::Set(_) | Effect::Clear(_) | Effect::Atime(_)))
+    effect(option)
+        .filter(|effect| matches!(effect, Effect::Set(_) | Effect::Clear(_) | Effect::Atime(_)))
         .or_else(|| matches!(option, "norelatime" | "nostrictatime").then_some(Effect::Atime(RELATIME)))
 }
 

@@ -65,7 +65,10 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
     let owner = owner_map(mount, &options, maps)?;
     let source = match (options.bind, typ) {
         (true, _) => {
-            let path = mount.source().clone().ok_or_else(|| Error::usage("a bind needs a source").field("/source"))?;
+            let path = mount
+                .source()
+                .clone()
+                .ok_or_else(|| Error::usage("a bind needs a source").field("/source"))?;
             if path.as_os_str().is_empty() {
                 return Err(Error::usage("a bind needs a source").field("/source"));
             }
@@ -92,14 +95,22 @@ fn source_matters(typ: &str) -> bool {
     !matches!(typ, "cgroup" | "cgroup2")
 }
 
-fn owner_map(mount: &Mount, options: &mount_options::MountOptions, maps: Option<&IdMaps>) -> Result<OwnerMap> {
+fn owner_map(
+    mount: &Mount,
+    options: &mount_options::MountOptions,
+    maps: Option<&IdMaps>,
+) -> Result<OwnerMap> {
     let uids = namespaces::ranges(mount.uid_mappings().as_deref(), "/uidMappings")?;
     let gids = namespaces::ranges(mount.gid_mappings().as_deref(), "/gidMappings")?;
     let asked = options.idmap || options.ridmap;
     match (uids.is_empty(), gids.is_empty(), maps) {
         (false, false, _) => Ok(OwnerMap::Maps(IdMaps { uids, gids })),
-        (true, false, _) => Err(Error::usage("must be given together with gidMappings").field("/uidMappings")),
-        (false, true, _) => Err(Error::usage("must be given together with uidMappings").field("/gidMappings")),
+        (true, false, _) => {
+            Err(Error::usage("must be given together with gidMappings").field("/uidMappings"))
+        }
+        (false, true, _) => {
+            Err(Error::usage("must be given together with uidMappings").field("/gidMappings"))
+        }
         (true, true, Some(maps)) if asked => Ok(OwnerMap::Maps(maps.clone())),
         (true, true, None) if asked => {
             Err(Error::usage("`idmap` needs mappings or a new user namespace").field("/options"))

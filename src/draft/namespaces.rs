@@ -26,7 +26,9 @@ pub(super) fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>)> {
                 join.push(Join { nstype, name, path: path.clone(), field: format!("{field}/path") });
             }
             Some(path) => {
-                return Err(Error::usage("the path must be absolute").field(format!("{field}/path")).object(path.display()));
+                return Err(Error::usage("the path must be absolute")
+                    .field(format!("{field}/path"))
+                    .object(path.display()));
             }
         }
     }
@@ -52,10 +54,16 @@ pub(super) fn id_maps(linux: &Linux, new: u64) -> Result<Option<IdMaps>> {
     let gids = ranges(linux.gid_mappings().as_deref(), "/linux/gidMappings")?;
     let given = !uids.is_empty() || !gids.is_empty();
     match new & clone::CLONE_NEWUSER != 0 {
-        true if uids.is_empty() => Err(Error::usage("a new user namespace needs a map").field("/linux/uidMappings")),
-        true if gids.is_empty() => Err(Error::usage("a new user namespace needs a map").field("/linux/gidMappings")),
+        true if uids.is_empty() => {
+            Err(Error::usage("a new user namespace needs a map").field("/linux/uidMappings"))
+        }
+        true if gids.is_empty() => {
+            Err(Error::usage("a new user namespace needs a map").field("/linux/gidMappings"))
+        }
         true => Ok(Some(IdMaps { uids, gids })),
-        false if given => Err(Error::usage("id maps are given, but no new user namespace").field("/linux/uidMappings")),
+        false if given => {
+            Err(Error::usage("id maps are given, but no new user namespace").field("/linux/uidMappings"))
+        }
         false => Ok(None),
     }
 }
@@ -64,7 +72,8 @@ pub(super) fn id_maps(linux: &Linux, new: u64) -> Result<Option<IdMaps>> {
 pub(super) fn ranges(mappings: Option<&[LinuxIdMapping]>, field: &str) -> Result<Vec<IdRange>> {
     let mut ranges = vec![];
     for (index, mapping) in mappings.iter().flat_map(|list| list.iter()).enumerate() {
-        let range = IdRange { inside: mapping.container_id(), outside: mapping.host_id(), size: mapping.size() };
+        let range =
+            IdRange { inside: mapping.container_id(), outside: mapping.host_id(), size: mapping.size() };
         if !range_is_sound(range) {
             return Err(Error::usage("the range must hold at least one id and end below 4294967295")
                 .field(format!("{field}/{index}")));

@@ -65,7 +65,10 @@ fn no_capabilities() -> LinuxCapabilities {
 
 fn refuse_unsupported(process: &oci_spec::runtime::Process) -> Result<()> {
     let asked = [
-        (process.apparmor_profile().as_ref().is_some_and(|name| !name.is_empty()), "/process/apparmorProfile"),
+        (
+            process.apparmor_profile().as_ref().is_some_and(|name| !name.is_empty()),
+            "/process/apparmorProfile",
+        ),
         (process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()), "/process/selinuxLabel"),
         (process.io_priority().is_some(), "/process/ioPriority"),
         (process.scheduler().is_some(), "/process/scheduler"),
@@ -78,14 +81,17 @@ fn refuse_unsupported(process: &oci_spec::runtime::Process) -> Result<()> {
 
 fn check_id(id: u32, field: &str) -> Result<()> {
     match id {
-        NO_CHANGE => Err(Error::usage("4294967295 means \"no change\" to the kernel and is no id").field(field)),
+        NO_CHANGE => {
+            Err(Error::usage("4294967295 means \"no change\" to the kernel and is no id").field(field))
+        }
         _ => Ok(()),
     }
 }
 
 fn strings(list: Option<&[String]>, field: &str) -> Result<Vec<CString>> {
     let one = |(index, text): (usize, &String)| {
-        let nul = |error: std::ffi::NulError| Error::usage(error.to_string()).field(format!("{field}/{index}"));
+        let nul =
+            |error: std::ffi::NulError| Error::usage(error.to_string()).field(format!("{field}/{index}"));
         CString::new(text.as_bytes()).map_err(nul)
     };
     list.unwrap_or_default().iter().enumerate().map(one).collect()
@@ -97,7 +103,8 @@ fn console_size(process: &oci_spec::runtime::Process) -> Result<Option<(u16, u16
         return Ok(None);
     }
     let side = |value: u64, field: &str| {
-        u16::try_from(value).map_err(|error| Error::usage(error.to_string()).field(format!("/process/consoleSize/{field}")))
+        u16::try_from(value)
+            .map_err(|error| Error::usage(error.to_string()).field(format!("/process/consoleSize/{field}")))
     };
     Ok(Some((side(size.height(), "height")?, side(size.width(), "width")?)))
 }

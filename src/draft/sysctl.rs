@@ -7,8 +7,14 @@ use crate::error::{Error, Result};
 use crate::sys::clone::{CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUTS};
 
 const IPC_KEYS: &[&str] = &[
-    "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
-    "kernel.shmmni", "kernel.shm_rmid_forced",
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
 ];
 
 /// Each sysctl as a path below /proc, its value, and its field. A key of the host's own
@@ -33,7 +39,9 @@ fn one(key: &str, value: &str, own: u64) -> Result<(CString, CString, String)> {
     if !sound {
         return Err(Error::usage("not a sysctl name").field(field));
     }
-    let c_string = |text: String| CString::new(text).map_err(|error| Error::usage(error.to_string()).field(field.clone()));
+    let c_string = |text: String| {
+        CString::new(text).map_err(|error| Error::usage(error.to_string()).field(field.clone()))
+    };
     Ok((c_string(format!("sys/{path}"))?, c_string(value.to_owned())?, field.clone()))
 }
 

@@ -33,7 +33,8 @@ impl Channel {
     /// socketpair(2), memfd_create(2), pipe2(2).
     pub fn open() -> Result<Self> {
         let (parent, child) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).call("socketpair")?;
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .call("socketpair")?;
         let (records, page) = Records::create().call("memfd_create")?;
         let (started, starting) = nix::unistd::pipe2(OFlag::O_CLOEXEC).call("pipe2")?;
         Ok(Self { parent, child, records, page, started, starting })

@@ -16,9 +16,9 @@ pub fn failed(plan: &Plan, records: &Records) -> Error {
 /// Ended in the middle of a step without a record: killed from outside, or by its own filter.
 fn silent(plan: &Plan, records: &Records) -> Error {
     let step = records.entered().and_then(|index| plan.steps.get(index)).map_or("clone", |at| at.step.name());
-    Error::setup(format!("the process ended during `{step}` without a word"))
-        .step(step)
-        .hint("it was killed: out of memory below the limit, or a seccomp profile denies what pinfold needs there")
+    Error::setup(format!("the process ended during `{step}` without a word")).step(step).hint(
+        "it was killed: out of memory below the limit, or a seccomp profile denies what pinfold needs there",
+    )
 }
 
 /// The error for one recorded failure.
@@ -62,7 +62,9 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         (Step::Mount { .. }, Errno::EPERM) => {
             "the kernel refuses this mount here; inside another container /proc and /sys are often covered (run with them unmasked)"
         }
-        (Step::ProveCwd, Errno::EXDEV) => "the working directory lies outside the container: an escape attempt",
+        (Step::ProveCwd, Errno::EXDEV) => {
+            "the working directory lies outside the container: an escape attempt"
+        }
         (Step::Chdir(_), Errno::EACCES) => "the user may not enter this directory",
         (Step::Landlock { .. }, Errno::EPERM) => "Landlock without no_new_privs needs CAP_SYS_ADMIN",
         (Step::EarlySeccomp(..), Errno::EACCES) => "a filter without noNewPrivileges needs CAP_SYS_ADMIN",
@@ -102,7 +104,10 @@ fn program_error(plan: &Plan, planned: &Planned, errno: Errno) -> Error {
             "the file is not executable for this user, or lies on a noexec mount",
         ),
         other => {
-            return Error::call("execve", other).object(name).field(planned.field.clone()).step(planned.step.name());
+            return Error::call("execve", other)
+                .object(name)
+                .field(planned.field.clone())
+                .step(planned.step.name());
         }
     };
     Error::new(kind, text).field(planned.field.clone()).hint(hint).step(planned.step.name())

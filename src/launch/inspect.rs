@@ -53,7 +53,8 @@ fn read(proc: BorrowedFd<'_>, name: &str) -> Result<String> {
 fn check_status(expected: &Expected, status: &str) -> Result<()> {
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map(str::trim).ok_or_else(|| Error::setup(format!("self-check: no `{name}` in /proc/PID/status")))
+        line.map(str::trim)
+            .ok_or_else(|| Error::setup(format!("self-check: no `{name}` in /proc/PID/status")))
     };
     for (name, id) in [("Uid", expected.uid), ("Gid", expected.gid)] {
         let found = field(name)?;
@@ -63,7 +64,8 @@ fn check_status(expected: &Expected, status: &str) -> Result<()> {
     }
     if let Some(groups) = &expected.groups {
         let mut planned: Vec<u32> = groups.clone();
-        let mut found: Vec<u32> = field("Groups")?.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let mut found: Vec<u32> =
+            field("Groups")?.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         planned.sort_unstable();
         found.sort_unstable();
         planned.dedup();
@@ -100,9 +102,10 @@ fn check_status(expected: &Expected, status: &str) -> Result<()> {
 }
 
 fn check_namespaces(expected: &Expected, proc: BorrowedFd<'_>) -> Result<()> {
-    let own = nix::fcntl::open("/proc/self", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-        .call("open")
-        .on("/proc/self")?;
+    let own =
+        nix::fcntl::open("/proc/self", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .call("open")
+            .on("/proc/self")?;
     for name in &expected.new_namespaces {
         let inode = |directory: BorrowedFd<'_>| {
             let path = format!("ns/{name}");
@@ -166,10 +169,14 @@ fn unescape(text: &str) -> String {
 
 /// Nothing but the streams and what the Plan names may be open: sockets, a memfd, a ruleset.
 fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>) -> Result<()> {
-    let directory: OwnedFd =
-        nix::fcntl::openat(proc, "fd", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .call("openat")
-            .on("/proc/PID/fd")?;
+    let directory: OwnedFd = nix::fcntl::openat(
+        proc,
+        "fd",
+        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .call("openat")
+    .on("/proc/PID/fd")?;
     let mut entries = nix::dir::Dir::from_fd(directory).call("fdopendir")?;
     for entry in entries.iter() {
         let entry = entry.call("getdents")?;
@@ -185,7 +192,8 @@ fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>) -> Result<()> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "36 35 98:0 /mnt1 /mnt\\0402 ro,nosuid,noatime master:1 - ext3 /dev/root rw,errors=continue";
+    const LINE: &str =
+        "36 35 98:0 /mnt1 /mnt\\0402 ro,nosuid,noatime master:1 - ext3 /dev/root rw,errors=continue";
 
     fn planned(readonly: bool, nodev: bool) -> Expected {
         let destination = "/mnt 2".to_owned();

@@ -72,7 +72,10 @@ impl Drop for Assembled {
             return;
         }
         // The child may be gone already; what matters is that it is gone afterwards.
-        if matches!(sys::pidfd::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL), Ok(()) | Err(Errno::ESRCH)) {
+        if matches!(
+            sys::pidfd::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL),
+            Ok(()) | Err(Errno::ESRCH)
+        ) {
             let reaped = sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED);
             debug_assert!(matches!(reaped, Ok(_) | Err(Errno::ECHILD)));
         }
@@ -138,9 +141,12 @@ fn prepare(plan: &Plan, child: &Assembled, attach: Option<&Cgroup>) -> Result<()
         cgroup.attach(nix::unistd::Pid::from_raw(child.pid))?;
     }
     if let Some(score) = plan.parent.oom_score_adj {
-        let file = nix::fcntl::openat(&proc, "oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
-            .call("openat")?;
-        sys::file::write_all(file.as_fd(), score.to_string().as_bytes()).call("write").at("/process/oomScoreAdj")?;
+        let file =
+            nix::fcntl::openat(&proc, "oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+                .call("openat")?;
+        sys::file::write_all(file.as_fd(), score.to_string().as_bytes())
+            .call("write")
+            .at("/process/oomScoreAdj")?;
     }
     Ok(())
 }
@@ -188,7 +194,9 @@ fn set_rlimits(plan: &Plan, child: &Assembled) -> Result<()> {
             .map_err(|error| error.hint("raising a hard limit needs CAP_SYS_RESOURCE"))?;
         let found = sys::rlimit::prlimit_read(child.pid, *resource).call("prlimit")?;
         if found != (*soft, *hard) {
-            return Err(Error::setup("the kernel set another limit").field(format!("/process/rlimits/{index}")));
+            return Err(
+                Error::setup("the kernel set another limit").field(format!("/process/rlimits/{index}"))
+            );
         }
     }
     Ok(())

@@ -83,11 +83,13 @@ struct Supervisor<'a> {
     started: Instant,
 }
 
-/// Blocks the forwarded signals, before the clone: none may get lost.
+/// Blocks every signal and takes the forwarded ones as a descriptor. Before the clone: none
+/// may get lost, and the init needs SIGCHLD blocked from its first moment.
 ///
 /// # Errors
 /// signalfd4(2).
 pub fn signals() -> Result<OwnedFd> {
+    sys::signal::block_all().call("rt_sigprocmask")?;
     sys::signal::signalfd(&FORWARDED).call("signalfd4")
 }
 
@@ -109,7 +111,8 @@ pub fn supervise(
         Some(_) => RawMode::enter()?,
         None => None,
     };
-    let mut supervisor = Supervisor { child, cgroup, has_init, ending, relays, cause: None, kill_at: None, started };
+    let mut supervisor =
+        Supervisor { child, cgroup, has_init, ending, relays, cause: None, kill_at: None, started };
     supervisor.resize()?;
     while !supervisor.turn(signals)? {}
     supervisor.drain()?;
@@ -285,9 +288,8 @@ impl Supervisor<'_> {
             true => self.child.records.main_status(),
             false => Some(status),
         };
-        let bytes = [1, 2].map(|number| {
-            self.relays.iter().find(|(at, _)| *at == number).map(|(_, relay)| relay.count)
-        });
+        let bytes = [1, 2]
+            .map(|number| self.relays.iter().find(|(at, _)| *at == number).map(|(_, relay)| relay.count));
         Ok(Ended { cause: self.cause, main_status, bytes, rusage, wall: self.started.elapsed() })
     }
 }

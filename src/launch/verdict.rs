@@ -70,7 +70,9 @@ pub fn outcome(evidence: &Evidence) -> Outcome {
         Some(Cause::Timeout) => OutcomeKind::Timeout,
         Some(Cause::OutputLimit) => OutcomeKind::OutputLimit,
         Some(Cause::CallerDied) => OutcomeKind::CallerDied,
-        Some(Cause::Killed(sent)) if signal.is_some_and(|signal| signal == sent || signal == libc::SIGKILL) => {
+        Some(Cause::Killed(sent))
+            if signal.is_some_and(|signal| signal == sent || signal == libc::SIGKILL) =>
+        {
             OutcomeKind::Killed
         }
         _ => by_status(evidence, signal, exit_code),

@@ -65,7 +65,9 @@ impl Step {
         match self {
             Self::Mount { target, .. } | Self::MakeCwd(target) => target.display(),
             Self::Make(made) => made.target().display(),
-            Self::Mask(path) | Self::ReadonlyPath(path) | Self::Chdir(path) => path.to_string_lossy().into_owned(),
+            Self::Mask(path) | Self::ReadonlyPath(path) | Self::Chdir(path) => {
+                path.to_string_lossy().into_owned()
+            }
             Self::Sysctl { key, .. } => key.to_string_lossy().into_owned(),
             Self::JoinNamespace { name, .. } => (*name).to_owned(),
             Self::Hostname(name) | Self::Domainname(name) => name.to_string_lossy().into_owned(),
@@ -77,8 +79,12 @@ impl Step {
     pub fn describe(&self) -> String {
         let detail = match self {
             Self::AttachRoot(RootFrom::Tmpfs(fresh)) => fresh.describe(),
-            Self::AttachRoot(RootFrom::Path(reopened)) => format!("reopened {}", reopened.path.to_string_lossy()),
-            Self::Mount { from, propagation, .. } => format!("{} propagation={propagation:#x}", from.describe()),
+            Self::AttachRoot(RootFrom::Path(reopened)) => {
+                format!("reopened {}", reopened.path.to_string_lossy())
+            }
+            Self::Mount { from, propagation, .. } => {
+                format!("{} propagation={propagation:#x}", from.describe())
+            }
             Self::Make(made) => made.describe(),
             Self::Sysctl { value, .. } => value.to_string_lossy().into_owned(),
             Self::EarlySeccomp(filter, flags) | Self::LateSeccomp(filter, flags) => {
@@ -93,13 +99,18 @@ impl Step {
             Self::SetGid(id) | Self::SetUid(id) => id.to_string(),
             Self::Umask(mask) => format!("{mask:04o}"),
             Self::Landlock { rules, .. } => {
-                let rules: Vec<_> = rules.iter().map(|(p, a)| format!("{}={a:#x}", p.to_string_lossy())).collect();
+                let rules: Vec<_> =
+                    rules.iter().map(|(p, a)| format!("{}={a:#x}", p.to_string_lossy())).collect();
                 rules.join(" ")
             }
             Self::CutPropagation { flags } | Self::RootPropagation(flags) => format!("{flags:#x}"),
             _ => String::new(),
         };
-        [self.name(), &self.object(), &detail].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        [self.name(), &self.object(), &detail]
+            .into_iter()
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

@@ -11,8 +11,8 @@ mod record;
 mod target;
 
 pub use digest::digest;
-pub use record::{Failure, Records};
 pub use expected::{Expected, ExpectedMount};
+pub use record::{Failure, Records};
 pub use target::{Target, TargetKind};
 
 use std::ffi::CString;

@@ -43,7 +43,9 @@ impl Target {
                 Component::RootDir | Component::CurDir => continue,
                 Component::Normal(name) => name.as_bytes(),
                 Component::ParentDir | Component::Prefix(_) => {
-                    return Err(Error::usage("a path inside the root must not contain `..`").object(path.display()));
+                    return Err(
+                        Error::usage("a path inside the root must not contain `..`").object(path.display())
+                    );
                 }
             };
             if !prefix.is_empty() {

@@ -43,7 +43,8 @@ impl Verdict {
             Self::Refused(violations) => {
                 let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
                 let field = violations.first().map(|first| first.field.clone()).unwrap_or_default();
-                Err(Error::new(Kind::PolicyRefused, format!("refused by policy: {}", lines.join("; "))).field(field))
+                Err(Error::new(Kind::PolicyRefused, format!("refused by policy: {}", lines.join("; ")))
+                    .field(field))
             }
         }
     }
@@ -94,19 +95,34 @@ pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
 }
 
 fn judge_source(field: &str, source: &Identity, readonly: bool) -> Option<Violation> {
-    let found = |rule, asked, allowed| Some(Violation { rule, field: format!("{field}/source"), asked, allowed });
+    let found =
+        |rule, asked, allowed| Some(Violation { rule, field: format!("{field}/source"), asked, allowed });
     let name = source.path.display();
     if let Some((_, kind)) = KERNEL_FILESYSTEMS.iter().find(|(magic, _)| *magic == source.fs_magic) {
-        return found("default.bind.kernel-fs", format!("{name} lies on {kind}"), "files and directories of ordinary filesystems");
+        return found(
+            "default.bind.kernel-fs",
+            format!("{name} lies on {kind}"),
+            "files and directories of ordinary filesystems",
+        );
     }
     match source.file_type {
         libc::S_IFDIR | libc::S_IFREG => {}
         // Devices have their own option, which says what becomes weaker.
         libc::S_IFCHR if field.is_empty() => {}
-        _ => return found("default.bind.type", format!("{name} is a socket, fifo or device"), "regular files and directories"),
+        _ => {
+            return found(
+                "default.bind.type",
+                format!("{name} is a socket, fifo or device"),
+                "regular files and directories",
+            );
+        }
     }
     match !readonly && name.to_string() == "/" {
-        true => found("default.bind.root-rw", "the host's whole root, writable".to_owned(), "read-only, or a directory below it"),
+        true => found(
+            "default.bind.root-rw",
+            "the host's whole root, writable".to_owned(),
+            "read-only, or a directory below it",
+        ),
         false => None,
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
     let uid = outside(|maps| &maps.uids, process.uid);
     let gid = outside(|maps| &maps.gids, process.gid);
     let groups = process.groups.iter().map(|group| outside(|maps| &maps.gids, *group)).collect();
-    let new = NAMES.iter().filter(|(bit, _)| draft.new_namespaces & bit != 0).map(|(_, name)| *name).collect();
+    let new =
+        NAMES.iter().filter(|(bit, _)| draft.new_namespaces & bit != 0).map(|(_, name)| *name).collect();
     let mut mounts: Vec<_> = draft.mounts.iter().filter(|mount| !is_cgroup(mount)).map(mount).collect();
     mounts.push(ExpectedMount {
         destination: "/".to_owned(),

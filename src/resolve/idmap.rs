@@ -19,7 +19,8 @@ use crate::sys;
 /// # Errors
 /// clone3(2), the writes of the maps, the open of the namespace.
 pub(super) fn user_namespace(maps: &IdMaps) -> Result<OwnedFd> {
-    let args = sys::clone::CloneArgs { flags: sys::clone::CLONE_NEWUSER, exit_signal: libc::SIGCHLD, cgroup: None };
+    let args =
+        sys::clone::CloneArgs { flags: sys::clone::CLONE_NEWUSER, exit_signal: libc::SIGCHLD, cgroup: None };
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
         sys::clone::Cloned::Child => sys::clone::exit_now(0),
         sys::clone::Cloned::Parent { pid, pidfd } => (pid, pidfd),

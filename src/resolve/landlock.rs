@@ -76,11 +76,14 @@ fn access(mount: &crate::draft::DraftMount, abi: ABI, all: BitFlags<AccessFs>) -
     let files = AccessFs::from_all(abi) & (AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev);
     match (&mount.source, mount.destination.as_os_str().as_bytes()) {
         // Nodes are used, not made.
-        (MountSource::Fresh(_), b"/dev" | b"/proc" | b"/dev/pts") => Some((AccessFs::from_read(abi) | files).bits()),
+        (MountSource::Fresh(_), b"/dev" | b"/proc" | b"/dev/pts") => {
+            Some((AccessFs::from_read(abi) | files).bits())
+        }
         _ => Some(all.bits()),
     }
 }
 
 fn c_path(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|error| Error::usage(error.to_string()).object(path.display()))
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| Error::usage(error.to_string()).object(path.display()))
 }

@@ -107,7 +107,8 @@ fn open_source(path: &Path, bundle: BorrowedFd<'_>, optional: bool) -> Result<Op
 }
 
 fn open_pinned(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let how =
+        OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let fd = nix::fcntl::openat2(bundle, path, how).call("openat2")?;
     let identity = identify(fd.as_fd())?;
     Ok(Pinned { fd, identity })
@@ -142,9 +143,13 @@ fn resolved_path(fd: BorrowedFd<'_>) -> Result<PathBuf> {
 /// Namespace files are magic links, so these alone are followed; nsfs then tells what
 /// was opened (ioctl_ns(2), NS_GET_NSTYPE).
 fn open_namespace(path: &Path, nstype: u64) -> Result<OwnedFd> {
-    let fd = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, nix::sys::stat::Mode::empty())
-        .call("open")
-        .on(path.display())?;
+    let fd = nix::fcntl::open(
+        path,
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK,
+        nix::sys::stat::Mode::empty(),
+    )
+    .call("open")
+    .on(path.display())?;
     match sys::nsfs::namespace_type(fd.as_fd()) {
         Ok(found) if found == nstype => Ok(fd),
         Ok(_) => Err(Error::usage("a namespace of another type").object(path.display())),
@@ -156,8 +161,10 @@ fn open_namespace(path: &Path, nstype: u64) -> Result<OwnedFd> {
 /// The host's node for a device that a user namespace cannot make: judged by its number,
 /// not by its name.
 fn open_device(device: &DraftDevice) -> Result<Pinned> {
-    let field = if device.field.is_empty() { "/linux/devices".to_owned() } else { format!("{}/path", device.field) };
-    let pinned = open_pinned(&device.path, nix::fcntl::AT_FDCWD).on(device.path.display()).at(field.clone())?;
+    let field =
+        if device.field.is_empty() { "/linux/devices".to_owned() } else { format!("{}/path", device.field) };
+    let pinned =
+        open_pinned(&device.path, nix::fcntl::AT_FDCWD).on(device.path.display()).at(field.clone())?;
     let stat = sys::file::stat(pinned.fd.as_fd()).call("fstat")?;
     let same = stat.mode & libc::S_IFMT == device.file_type
         && (libc::major(stat.rdev), libc::minor(stat.rdev)) == (device.major, device.minor);

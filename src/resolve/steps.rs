@@ -47,7 +47,12 @@ pub(super) fn steps(
 }
 
 /// Ids first: a fresh filesystem made by an unmapped id is unusable.
-fn own_ids_and_namespaces(list: &mut List, draft: &Draft, joins: Vec<std::os::fd::OwnedFd>, around: &Surroundings<'_>) {
+fn own_ids_and_namespaces(
+    list: &mut List,
+    draft: &Draft,
+    joins: Vec<std::os::fd::OwnedFd>,
+    around: &Surroundings<'_>,
+) {
     list.add("", Step::AwaitRelease);
     list.add("", Step::Umask(0));
     if draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
@@ -85,7 +90,7 @@ fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> R
         None => RootFrom::Tmpfs(fresh_root(draft.root.size)?),
         Some(pinned) => {
             let options = MountOptions { bind: true, recursive: true, ..MountOptions::default() };
-            let wish = trees::Wish { options: &options, owner: &OwnerMap::Keep, rootless: draft.rootless };
+            let wish = trees::Wish { options: &options, owner: &draft.root.owner, rootless: draft.rootless };
             match trees::source(&pinned, &wish).at("/root/path")? {
                 MountFrom::Tree(tree) => RootFrom::Tree(tree),
                 _ => RootFrom::Path(trees::reopened(&pinned)?),
@@ -109,8 +114,12 @@ fn fresh_root(size: u64) -> Result<FreshFs> {
 fn fill_root(list: &mut List, draft: &Draft) -> Result<()> {
     for entry in &draft.skeleton {
         let made = match entry {
-            DraftEntry::Directory(path, mode) => Made::Directory(Target::new(path, TargetKind::Directory)?, *mode),
-            DraftEntry::Link(path, text) => Made::Link(Target::new(path, TargetKind::File)?, path_c_string(text)?),
+            DraftEntry::Directory(path, mode) => {
+                Made::Directory(Target::new(path, TargetKind::Directory)?, *mode)
+            }
+            DraftEntry::Link(path, text) => {
+                Made::Link(Target::new(path, TargetKind::File)?, path_c_string(text)?)
+            }
             DraftEntry::File(file) => made_file(file)?,
         };
         list.add("", Step::Make(made));
@@ -150,7 +159,13 @@ fn mount_all(
     Ok(())
 }
 
-fn bind(list: &mut List, draft: &Draft, mount: &DraftMount, pinned: &super::Pinned, owner: &OwnerMap) -> Result<()> {
+fn bind(
+    list: &mut List,
+    draft: &Draft,
+    mount: &DraftMount,
+    pinned: &super::Pinned,
+    owner: &OwnerMap,
+) -> Result<()> {
     // Without privilege only whole trees can be cloned: what the host hides below a mount
     // must stay hidden (user_namespaces(7), "locked" mounts).
     let recursive = mount.options.recursive || draft.rootless;
@@ -192,7 +207,8 @@ fn fresh_target(fstype: &str, destination: &Path) -> Result<Target> {
 fn cgroup(list: &mut List, mount: &DraftMount, around: &Surroundings<'_>) -> Result<()> {
     let attrs = mount.options.attr.set | mount.options.recursive_attr.set;
     let step = |fstype: &str, key: Option<&str>, path: &Path| -> Result<Step> {
-        let options = key.map(|key| c_string(key).map(|key| vec![(key, None)])).transpose()?.unwrap_or_default();
+        let options =
+            key.map(|key| c_string(key).map(|key| vec![(key, None)])).transpose()?.unwrap_or_default();
         let from = MountFrom::Fresh(FreshFs { fstype: c_string(fstype)?, options, attrs });
         Ok(Step::Mount { from, target: Target::new(path, TargetKind::Directory)?, propagation: 0 })
     };
@@ -209,7 +225,8 @@ fn cgroup(list: &mut List, mount: &DraftMount, around: &Surroundings<'_>) -> Res
     list.add(&mount.field, Step::Mount { from: base, target, propagation: 0 });
     for hierarchy in &around.facts.cgroup_v1 {
         let path = mount.destination.join(hierarchy.trim_start_matches("name="));
-        let key = if let Some(name) = hierarchy.strip_prefix("name=") { named(name) } else { hierarchy.clone() };
+        let key =
+            if let Some(name) = hierarchy.strip_prefix("name=") { named(name) } else { hierarchy.clone() };
         list.add(&mount.field, cgroup_v1(&key, attrs, &path)?);
     }
     if attrs & crate::sys::mount::MOUNT_ATTR_RDONLY != 0 {
@@ -240,7 +257,8 @@ fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<super::Pinned>
             Some(pinned) => {
                 let options = MountOptions { bind: true, ..MountOptions::default() };
                 let options = MountOptions { recursive: draft.rootless, ..options };
-                let wish = trees::Wish { options: &options, owner: &OwnerMap::Keep, rootless: draft.rootless };
+                let wish =
+                    trees::Wish { options: &options, owner: &OwnerMap::Keep, rootless: draft.rootless };
                 Step::Mount { from: trees::source(&pinned, &wish)?, target, propagation: 0 }
             }
             None => Step::Make(Made::Device {
@@ -361,7 +379,12 @@ fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surro
 }
 
 /// Seen by the parent while it waits, then the filter, then nothing but the program.
-fn run_program(list: &mut List, draft: &Draft, process: &Process, around: &mut Surroundings<'_>) -> Result<()> {
+fn run_program(
+    list: &mut List,
+    draft: &Draft,
+    process: &Process,
+    around: &mut Surroundings<'_>,
+) -> Result<()> {
     list.add("", Step::Dumpable(true));
     list.add("", Step::MeetForCheck);
     if let Some(listener) = around.listener.take() {
@@ -389,5 +412,6 @@ fn c_string(text: &str) -> Result<CString> {
 }
 
 fn path_c_string(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|error| Error::usage(error.to_string()).object(path.display()))
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| Error::usage(error.to_string()).object(path.display()))
 }

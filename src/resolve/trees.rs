@@ -25,7 +25,8 @@ pub(super) fn source(pinned: &Pinned, wish: &Wish<'_>) -> Result<MountFrom> {
     let attr = attributes(wish.options);
     match wish.rootless {
         true if *wish.owner != OwnerMap::Keep => {
-            Err(Error::setup("an id-mapped mount needs privilege on the host").object(pinned.identity.path.display()))
+            Err(Error::setup("an id-mapped mount needs privilege on the host")
+                .object(pinned.identity.path.display()))
         }
         true => Ok(MountFrom::Path(reopened(pinned)?, attr)),
         false => tree(pinned, wish, &attr).map(MountFrom::Tree).on(pinned.identity.path.display()),

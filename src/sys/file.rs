@@ -200,3 +200,21 @@ pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: takes no memory; the new descriptor belongs to us alone.
     unsafe { descriptor(libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3)) }
 }
+
+/// A descriptor that the caller of pinfold left open and named by its number (`fd:N`), as a
+/// duplicate of our own; the original is closed, so that nothing below inherits it.
+///
+/// # Errors
+/// EBADF: not open. EINVAL: a standard stream.
+pub fn take_inherited(number: u32) -> Result<OwnedFd> {
+    let raw = i32::try_from(number).map_err(|_too_large| Errno::EBADF)?;
+    if raw <= 2 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: a number that is not open gives EBADF; an open one is only read by fcntl. The
+    // caller names it before pinfold opens descriptors of its own by that number's meaning.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
+    let own = duplicate(borrowed)?;
+    super::close_range::close_range(number, number, 0)?;
+    Ok(own)
+}

@@ -31,6 +31,7 @@ pub mod personality;
 pub mod pidfd;
 pub mod poll;
 pub mod prctl;
+pub mod random;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;

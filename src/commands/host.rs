@@ -1,0 +1,78 @@
+//! What a launch has to know of the host, read once.
+
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use crate::cgroup::{Control, Hierarchies, Mode as CgroupMode};
+use crate::draft::HostFacts;
+use crate::error::{Call, Context, Result};
+use crate::sys;
+
+/// The host as this caller sees it.
+#[derive(Debug)]
+pub struct Host {
+    /// What the Draft's decisions need.
+    pub facts: HostFacts,
+    /// The cgroup hierarchies.
+    pub hierarchies: Hierarchies,
+    /// Whether every id of the host exists in this user namespace.
+    pub maps_all_ids: bool,
+}
+
+impl Host {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// /proc or a cgroup hierarchy that cannot be read.
+    pub fn read() -> Result<Self> {
+        let hierarchies = Hierarchies::open()?;
+        let facts = HostFacts {
+            euid: nix::unistd::geteuid().as_raw(),
+            egid: nix::unistd::getegid().as_raw(),
+            last_cap: last_cap()?,
+            landlock_abi: sys::landlock::landlock_abi().unwrap_or(0),
+            cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
+            cgroup_v1: v1_hierarchies(&hierarchies),
+        };
+        Ok(Self { facts, hierarchies, maps_all_ids: maps_all_ids()? })
+    }
+
+    /// Whether a limit can be applied by this caller.
+    pub fn can_limit(&self, control: Control) -> bool {
+        self.hierarchies.writable() && self.hierarchies.supports(control)
+    }
+}
+
+fn v1_hierarchies(hierarchies: &Hierarchies) -> Vec<String> {
+    match hierarchies.mode() {
+        CgroupMode::Hybrid | CgroupMode::Legacy => hierarchies.controllers(),
+        CgroupMode::Unified | CgroupMode::None => vec![],
+    }
+}
+
+fn last_cap() -> Result<u8> {
+    let path = "/proc/sys/kernel/cap_last_cap";
+    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    text.trim()
+        .parse()
+        .map_err(|error: std::num::ParseIntError| crate::error::Error::setup(error.to_string()).object(path))
+}
+
+/// The initial user namespace maps all: user_namespaces(7).
+fn maps_all_ids() -> Result<bool> {
+    let path = "/proc/self/uid_map";
+    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    Ok(text.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"])
+}
+
+/// The caller's working directory, where relative sources begin.
+///
+/// # Errors
+/// open(2).
+pub fn open_cwd() -> Result<OwnedFd> {
+    nix::fcntl::open(".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+        .call("open")
+        .on(".")
+}

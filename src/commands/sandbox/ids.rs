@@ -1,0 +1,30 @@
+//! Which ids the sandbox has on the host.
+//!
+//! Started by root: a range of host ids that nothing else uses, so that an escape is
+//! nobody. Started by an ordinary user: the user's own id, which is all it may map.
+
+use super::super::host::Host;
+use crate::error::Result;
+use crate::plan::{IdMaps, IdRange as MapRange};
+use crate::rootfs::{TOOL_GID, TOOL_UID};
+use crate::state::{StateRoot, id_range};
+
+/// The maps, and the range that must be held while they are in use.
+pub(super) struct Ids {
+    pub maps: IdMaps,
+    pub range: Option<id_range::IdRange>,
+}
+
+/// Chooses the ids.
+pub(super) fn choose(host: &Host) -> Result<Ids> {
+    if host.facts.euid != 0 || !host.maps_all_ids {
+        let own = |inside, outside| vec![MapRange { inside, outside, size: 1 }];
+        let maps = IdMaps { uids: own(TOOL_UID, host.facts.euid), gids: own(TOOL_GID, host.facts.egid) };
+        return Ok(Ids { maps, range: None });
+    }
+    // One place for all, whatever --root says: two sandboxes must never share a range.
+    let root = StateRoot::open(None)?;
+    let range = id_range::take(&root)?;
+    let whole = || vec![MapRange { inside: 0, outside: range.base(), size: id_range::SIZE }];
+    Ok(Ids { maps: IdMaps { uids: whole(), gids: whole() }, range: Some(range) })
+}

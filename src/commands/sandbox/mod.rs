@@ -1,0 +1,71 @@
+//! `pinfold sandbox`: one untrusted program, secure defaults, everything ends with it.
+
+mod environment;
+mod ids;
+mod mounts;
+mod report;
+mod root;
+mod run;
+mod seccomp;
+mod secrets;
+mod spec;
+mod text_file;
+mod users;
+
+use crate::cli::{Global, SandboxArgs};
+use crate::draft::{self, Draft};
+use crate::error::{Error, ExitCode, Result};
+use crate::state::id_range::IdRange;
+
+use super::host::Host;
+use report::Reporter;
+
+/// What was asked for, decided.
+struct Asked {
+    draft: Draft,
+    id_range: Option<IdRange>,
+    degraded: Vec<String>,
+}
+
+/// Runs one sandbox. The exit code is the program's own, or the documented one.
+///
+/// # Errors
+/// Everything that kept the program from running; the report tells it too.
+pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
+    let mut reporter = Reporter::open(args.life.report.as_ref())?;
+    let host = Host::read()?;
+    let ran = decide(args, &host).and_then(|asked| match args.life.explain {
+        true => explain(&asked, &host),
+        false => run::run(global, args, &host, asked, &mut reporter),
+    });
+    if let Err(error) = &ran {
+        reporter.failed(error);
+    }
+    reporter.write()?;
+    ran
+}
+
+fn decide(args: &SandboxArgs, host: &Host) -> Result<Asked> {
+    let request = spec::request(args, host)?;
+    let mut draft = draft::build(&request.spec, &request.extras, &host.facts)?;
+    let mut degraded = request.degraded;
+    draft.limits = spec::limits(args, host, &mut degraded);
+    refuse_degraded(args, &degraded)?;
+    Ok(Asked { draft, id_range: request.id_range, degraded })
+}
+
+/// `--strict` turns a default that this host cannot give into an error.
+fn refuse_degraded(args: &SandboxArgs, degraded: &[String]) -> Result<()> {
+    match (args.life.strict, degraded.first()) {
+        (true, Some(first)) => Err(Error::setup(format!("--strict: this host cannot give: {first}"))
+            .hint("`pinfold doctor` says what to change on the host")),
+        _ => Ok(()),
+    }
+}
+
+/// Prints the very Plan that a launch would use, and launches nothing.
+fn explain(asked: &Asked, host: &Host) -> Result<ExitCode> {
+    let finished = run::plan(asked, host, None)?;
+    print!("{}", super::explain::render(&finished.plan, &asked.degraded));
+    Ok(ExitCode::SUCCESS)
+}

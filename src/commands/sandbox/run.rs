@@ -1,0 +1,175 @@
+//! The launch of a sandbox, from its entry in the state directory to its verdict.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+
+use super::report::Reporter;
+use super::{Asked, Host};
+use crate::cgroup::{Cgroup, CgroupPath, Counters};
+use crate::cli::{Global, SandboxArgs};
+use crate::commands::entry::{self, Entry};
+use crate::error::{Call, ExitCode, Result};
+use crate::launch::{self, Ended, Ending, Evidence, Outcome, Stream};
+use crate::plan::Step;
+use crate::policy;
+use crate::resolve::{self, Finished, Surroundings};
+use crate::sys;
+
+/// Grace between SIGTERM and the end when `--grace` is not given.
+const DEFAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+/// The cgroup below which sandboxes have theirs.
+const CGROUP_PARENT: &str = "pinfold";
+
+/// Runs it in the foreground.
+pub(super) fn run(
+    global: &Global,
+    args: &SandboxArgs,
+    host: &Host,
+    asked: Asked,
+    reporter: &mut Reporter,
+) -> Result<ExitCode> {
+    let entry = Entry::sandbox(global, host, &asked.draft, asked.id_range.as_ref())?;
+    let cgroup = make_cgroup(host, &asked, &entry)?;
+    let ran = in_cgroup(args, host, &asked, cgroup.as_ref(), reporter);
+    let removed = match &cgroup {
+        Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
+        None => Ok(()),
+    };
+    entry.remove()?;
+    let code = ran?;
+    removed?;
+    Ok(code)
+}
+
+/// A cgroup where the caller may make one; what it cannot limit is named already.
+fn make_cgroup(host: &Host, asked: &Asked, entry: &Entry) -> Result<Option<Cgroup>> {
+    let limits = &asked.draft.limits;
+    if !host.hierarchies.writable() {
+        return match *limits == crate::cgroup::Limits::default() {
+            true => Ok(None),
+            false => Err(crate::error::Error::setup("no cgroup that this caller may write to")
+                .field("--memory, --cpus, --pids-limit")
+                .hint("start pinfold in a delegated cgroup: `systemd-run --user --scope -p Delegate=yes pinfold ...`")),
+        };
+    }
+    Cgroup::create(&host.hierarchies, &cgroup_path(host, entry.id())?, limits).map(Some)
+}
+
+pub(super) fn cgroup_path(host: &Host, id: &str) -> Result<CgroupPath> {
+    match host.hierarchies.delegated() {
+        Some(own) => own.child(&format!("{CGROUP_PARENT}-{id}")),
+        None => CgroupPath::parse(&format!("{CGROUP_PARENT}/{id}")),
+    }
+}
+
+fn in_cgroup(
+    args: &SandboxArgs,
+    host: &Host,
+    asked: &Asked,
+    cgroup: Option<&Cgroup>,
+    reporter: &mut Reporter,
+) -> Result<ExitCode> {
+    let mut pipes = Pipes::open(args)?;
+    let mut finished = plan_with(asked, host, cgroup, pipes.take_program_ends())?;
+    reporter.planned(&finished.plan, host.facts.landlock_abi);
+    let cgroup_name = cgroup.map(|cgroup| cgroup.path().to_string());
+    reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
+    name_degraded(&asked.degraded);
+    let signals = launch::signals()?;
+    let ending = Ending {
+        timeout: args.limits.timeout.map(|span| span.duration()),
+        grace: args.limits.grace.map_or(DEFAULT_GRACE, |span| span.duration()),
+        caller: entry::caller()?,
+        streams: pipes.streams,
+    };
+    let before = counters(cgroup)?;
+    let child = launch::assemble(&mut finished.plan, cgroup)?;
+    // The program's ends of the pipes live on in the child alone.
+    close_streams(&mut finished);
+    let ended = launch::supervise(&finished.plan, &child, cgroup, &signals, ending)?;
+    let after = counters(cgroup)?;
+    let outcome = verdict(&finished, &ended, before.clone(), after.clone());
+    reporter.ended(&outcome, &ended, before, after);
+    Ok(outcome.sandbox_code())
+}
+
+fn verdict(finished: &Finished, ended: &Ended, before: Counters, after: Counters) -> Outcome {
+    let killing_filter = finished
+        .plan
+        .steps
+        .iter()
+        .any(|planned| matches!(planned.step, Step::LateSeccomp(..) | Step::EarlySeccomp(..)));
+    launch::outcome(&Evidence {
+        cause: ended.cause,
+        main_status: ended.main_status,
+        before,
+        after,
+        killing_filter,
+    })
+}
+
+fn counters(cgroup: Option<&Cgroup>) -> Result<Counters> {
+    cgroup.map_or_else(|| Ok(Counters::default()), Cgroup::counters)
+}
+
+/// stderr is the program's once it runs; until then pinfold may name what is missing.
+fn name_degraded(degraded: &[String]) {
+    for missing in degraded {
+        eprintln!("pinfold: sandbox: degraded: {missing}");
+    }
+}
+
+/// The Plan, judged.
+pub(super) fn plan(asked: &Asked, host: &Host, cgroup: Option<&Cgroup>) -> Result<Finished> {
+    plan_with(asked, host, cgroup, [None, None, None])
+}
+
+fn plan_with(
+    asked: &Asked,
+    host: &Host,
+    cgroup: Option<&Cgroup>,
+    streams: [Option<OwnedFd>; 3],
+) -> Result<Finished> {
+    let cwd = super::super::host::open_cwd()?;
+    let facts = resolve::pin(&asked.draft, cwd.as_fd())?;
+    policy::judge(&asked.draft, &facts).enforce()?;
+    let born_in_cgroup = cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some());
+    let around = Surroundings { facts: &host.facts, born_in_cgroup, listener: None, streams };
+    resolve::finish(&asked.draft, facts, around)
+}
+
+/// Pipes for the streams whose output is bounded.
+struct Pipes {
+    program: [Option<OwnedFd>; 3],
+    streams: Vec<Stream>,
+}
+
+impl Pipes {
+    fn open(args: &SandboxArgs) -> Result<Self> {
+        let mut pipes = Self { program: [None, None, None], streams: vec![] };
+        let limits = [(1_u8, args.limits.stdout_max), (2, args.limits.stderr_max)];
+        for (number, limit) in limits {
+            let Some(limit) = limit else { continue };
+            let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).call("pipe2")?;
+            sys::file::set_nonblocking(&read, true).call("fcntl")?;
+            if let Some(slot) = pipes.program.get_mut(usize::from(number)) {
+                *slot = Some(write);
+            }
+            pipes.streams.push(Stream { number, pipe: read, limit: Some(limit.bytes()) });
+        }
+        Ok(pipes)
+    }
+
+    fn take_program_ends(&mut self) -> [Option<OwnedFd>; 3] {
+        std::mem::take(&mut self.program)
+    }
+}
+
+fn close_streams(finished: &mut Finished) {
+    for planned in &mut finished.plan.steps {
+        if let Step::RedirectStdio(streams) = &mut planned.step {
+            *streams = [None, None, None];
+        }
+    }
+}

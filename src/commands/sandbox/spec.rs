@@ -1,0 +1,229 @@
+//! The options become an OCI configuration and the few things it cannot say. From there
+//! the road is the one of every other launch.
+
+use std::ffi::OsString;
+
+use oci_spec::runtime::Spec;
+use serde_json::{Value, json};
+
+use super::super::host::Host;
+use super::{environment, ids, mounts, root, seccomp, secrets, users};
+use crate::cgroup::{Amount, Control, Limits};
+use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, SandboxArgs};
+use crate::draft::{Door, Extras};
+use crate::error::{Error, Result};
+use crate::rootfs::HOSTNAME;
+use crate::state::id_range;
+use crate::types::{CapArg, CapName, NetworkMode, Ulimit};
+
+/// Size of the fresh root, which holds nothing but the skeleton.
+const ROOT_SIZE: u64 = 1 << 20;
+const DEFAULT_NOFILE: u64 = 1024;
+
+/// docker's masked and read-only parts of /proc, and what has appeared since.
+const MASKED: &[&str] = &[
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+const READONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// A sandbox, asked for.
+pub(super) struct Request {
+    pub spec: Spec,
+    pub extras: Extras,
+    pub id_range: Option<id_range::IdRange>,
+    pub degraded: Vec<String>,
+}
+
+/// Reads the options.
+pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
+    refuse_unsupported(args)?;
+    let ids = ids::choose(host)?;
+    let rootless = ids.range.is_none();
+    let root = root::root(args)?;
+    let user = users::user(args, &root.accounts)?;
+    let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
+    let files = secrets::files(args, &user)?;
+    let profile = seccomp::profile(args)?;
+    let document = document(args, &user, &ids, mounts.list)?;
+    let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
+    let mut degraded = vec![];
+    if rootless {
+        degraded.push("own host ids: the sandbox runs with the caller's own uid and gid".to_owned());
+    }
+    if host.facts.landlock_abi == 0 {
+        degraded.push("landlock: this kernel has none, or it is not enabled".to_owned());
+    }
+    let extras = Extras {
+        door: Door::Sandbox,
+        host_usr: args.files.rootfs.is_none(),
+        root_size: ROOT_SIZE,
+        owner_mapped: if rootless { vec![] } else { mounts.owner_mapped },
+        root_idmapped: !rootless && args.files.rootfs.is_some(),
+        files,
+        skeleton: root.skeleton,
+        init: true,
+        landlock: true,
+        seccomp: profile,
+        die_with_caller: !args.life.detach,
+    };
+    Ok(Request { spec, extras, id_range: ids.range, degraded })
+}
+
+/// Options that this version does not have yet are refused, never passed over.
+fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
+    let add_host = !args.identity.add_host.is_empty() && args.files.rootfs.is_some();
+    let asked = [
+        (args.life.detach, "--detach"),
+        (args.life.name.is_some(), "--name"),
+        (args.life.spec.is_some(), "--spec"),
+        (add_host, "--add-host with --rootfs"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
+        None => Ok(()),
+    }
+}
+
+fn document(args: &SandboxArgs, user: &users::User, ids: &ids::Ids, mounts: Vec<Value>) -> Result<Value> {
+    let host_network = args.identity.network == Some(NetworkMode::Host);
+    let mut namespaces = vec!["pid", "ipc", "uts", "mount", "cgroup", "user"];
+    if !host_network {
+        namespaces.push("network");
+    }
+    let namespaces: Vec<_> = namespaces.iter().map(|name| json!({ "type": name })).collect();
+    let ranges = |ranges: &[crate::plan::IdRange]| -> Vec<Value> {
+        let one = |range: &crate::plan::IdRange| json!({"containerID": range.inside, "hostID": range.outside, "size": range.size});
+        ranges.iter().map(one).collect()
+    };
+    let hostname = args.identity.hostname.as_ref().map_or(HOSTNAME, |name| name.as_str());
+    let root = args
+        .files
+        .rootfs
+        .as_ref()
+        .map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned());
+    Ok(json!({
+        "ociVersion": "1.3.0",
+        "process": process(args, user)?,
+        "root": {"path": root, "readonly": true},
+        "hostname": hostname,
+        "mounts": mounts,
+        "linux": {
+            "namespaces": namespaces,
+            "uidMappings": ranges(&ids.maps.uids),
+            "gidMappings": ranges(&ids.maps.gids),
+            "maskedPaths": MASKED,
+            "readonlyPaths": READONLY,
+        },
+    }))
+}
+
+fn process(args: &SandboxArgs, user: &users::User) -> Result<Value> {
+    let caps: Vec<String> = capabilities(args).into_iter().map(|cap| cap.to_string()).collect();
+    Ok(json!({
+        "terminal": args.process.tty,
+        "user": {"uid": user.uid, "gid": user.gid, "umask": 0o022, "additionalGids": user.groups},
+        "args": command(args)?,
+        "env": environment::environment(args, user)?,
+        "cwd": working_directory(args),
+        // A program that is not root has only what is ambient (capabilities(7)).
+        "capabilities": {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": caps},
+        "rlimits": rlimits(args),
+        "noNewPrivileges": seccomp::no_new_privs(args),
+    }))
+}
+
+fn command(args: &SandboxArgs) -> Result<Vec<String>> {
+    let words = args.process.entrypoint.iter().chain(&args.command);
+    words.map(text).collect()
+}
+
+fn text(word: &OsString) -> Result<String> {
+    word.to_str().map(str::to_owned).ok_or_else(|| {
+        let shown = word.to_string_lossy().into_owned();
+        Error::usage("not UTF-8, which the runtime specification needs").field("CMD").object(shown)
+    })
+}
+
+/// The first writable place, or the root.
+fn working_directory(args: &SandboxArgs) -> String {
+    use crate::cli::MountRequest::Bind;
+    let writable = args.files.mounts.0.iter().find_map(|mount| match mount {
+        Bind { destination, access: crate::types::Access::ReadWrite, .. } => Some(destination),
+        _ => None,
+    });
+    let chosen = args.process.workdir.as_ref().or(writable);
+    chosen.map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned())
+}
+
+/// None by default; `--cap-drop` takes from what `--cap-add` gives.
+fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
+    let spread = |list: &[CapArg]| -> Vec<CapName> {
+        let one = |cap: &CapArg| match cap {
+            CapArg::All => CapName::all(),
+            CapArg::One(cap) => vec![*cap],
+        };
+        list.iter().flat_map(one).collect()
+    };
+    let dropped = spread(&args.privileges.cap_drop);
+    let mut added = spread(&args.privileges.cap_add);
+    added.retain(|cap| !dropped.contains(cap));
+    added
+}
+
+fn rlimits(args: &SandboxArgs) -> Vec<Value> {
+    let one = |resource: &str, soft: u64, hard: u64| json!({"type": resource, "soft": soft, "hard": hard});
+    let mut list: Vec<Value> =
+        args.limits.ulimit.iter().map(|limit: &Ulimit| one(limit.resource, limit.soft, limit.hard)).collect();
+    if !args.limits.ulimit.iter().any(|limit| limit.resource == "RLIMIT_NOFILE") {
+        list.push(one("RLIMIT_NOFILE", DEFAULT_NOFILE, DEFAULT_NOFILE));
+    }
+    if !args.limits.ulimit.iter().any(|limit| limit.resource == "RLIMIT_CORE") {
+        list.push(one("RLIMIT_CORE", 0, 0));
+    }
+    list
+}
+
+/// The limits: what an option asks for is kept and must be applied; a default that this
+/// host cannot give is left out and named.
+pub(super) fn limits(args: &SandboxArgs, host: &Host, degraded: &mut Vec<String>) -> Limits {
+    let memory = args.limits.memory.unwrap_or(DEFAULT_MEMORY).bytes();
+    let swap = args.limits.memory_swap.map_or(0, |total| total.bytes().saturating_sub(memory));
+    let cpus = args.limits.cpus.unwrap_or(DEFAULT_CPUS);
+    let pids = args.limits.pids_limit.unwrap_or(DEFAULT_PIDS).count();
+    let mut default = |asked: bool, control: Control, name: &str| {
+        let given = asked || host.can_limit(control);
+        if !given {
+            degraded.push(format!("{name}: no cgroup controller that this caller may use"));
+        }
+        given
+    };
+    let limits = &args.limits;
+    let mut chosen = Limits::default();
+    if default(limits.memory.is_some(), Control::Memory, "memory limit") {
+        chosen.memory_max = Some(Amount::Value(memory));
+    }
+    if default(limits.memory_swap.is_some(), Control::Swap, "swap limit") {
+        chosen.memory_swap_max = Some(Amount::Value(swap));
+    }
+    if default(limits.pids_limit.is_some(), Control::Pids, "pids limit") {
+        // The init is one of them, and not the program's.
+        chosen.pids_max = Some(Amount::Value(u64::from(pids) + 1));
+    }
+    if default(limits.cpus.is_some(), Control::Cpu, "cpu limit") {
+        chosen.cpu_quota_us = Some(Amount::Value(cpus.quota()));
+        chosen.cpu_period_us = Some(cpus.period());
+    }
+    chosen.cpuset_cpus = limits.cpuset_cpus.as_ref().map(|set| set.as_str().to_owned());
+    // Beside the memory limit where the kernel has it; the verdict works without it.
+    chosen.oom_group = chosen.memory_max.is_some() && host.can_limit(Control::OomGroup);
+    chosen
+}

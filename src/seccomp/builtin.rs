@@ -1,0 +1,10 @@
+//! The profiles that pinfold ships, as OCI JSON (seccomp-profiles/).
+
+/// The text of a built-in profile: `default` for OCI containers, `tool` for `pinfold sandbox`.
+pub fn builtin(name: &str) -> Option<&'static str> {
+    match name {
+        "default" => Some(include_str!("../../seccomp-profiles/default.json")),
+        "tool" => Some(include_str!("../../seccomp-profiles/tool.json")),
+        _ => None,
+    }
+}
