@@ -78,11 +78,11 @@ pub fn sweep(root: &StateRoot, host: &Host) -> Result<usize> {
     let mut removed = 0;
     for stale in sweep.stale {
         let group = stale.state.as_ref().map(|state| state.cgroup.clone()).filter(|name| !name.is_empty());
-        if let Some(group) = group {
-            if let Some(cgroup) = Cgroup::open(&host.hierarchies, &CgroupPath::parse(&group)?)? {
-                cgroup.kill()?;
-                cgroup.remove()?;
-            }
+        if let Some(group) = group
+            && let Some(cgroup) = Cgroup::open(&host.hierarchies, &CgroupPath::parse(&group)?)?
+        {
+            cgroup.kill()?;
+            cgroup.remove()?;
         }
         root.remove(stale.dir)?;
         removed += 1;

@@ -7,9 +7,6 @@ use crate::error::{Error, Result};
 use crate::plan::{IdMaps, IdRange};
 use crate::sys::clone;
 
-/// An id that setresuid(2) reads as "no change".
-const NO_CHANGE: u32 = u32::MAX;
-
 /// CLONE_NEW* of the new ones, and those joined by path.
 pub(super) fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>)> {
     let mut new = 0;
@@ -83,8 +80,10 @@ pub(super) fn ranges(mappings: Option<&[LinuxIdMapping]>, field: &str) -> Result
     Ok(ranges)
 }
 
+/// The end fits into 32 bits, so the last id is 4294967294: the one above it means "no
+/// change" to setresuid(2).
 fn range_is_sound(range: IdRange) -> bool {
-    let ends_below = |first: u32| first.checked_add(range.size).is_some_and(|end| end <= NO_CHANGE);
+    let ends_below = |first: u32| first.checked_add(range.size).is_some();
     range.size > 0 && ends_below(range.inside) && ends_below(range.outside)
 }
 

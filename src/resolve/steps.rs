@@ -370,10 +370,10 @@ fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surro
     list.add("/process/cwd", Step::Chdir(path_c_string(&process.cwd)?));
     list.add("/process/cwd", Step::ProveCwd);
     list.add("/process/args/0", Step::FindProgram);
-    if draft.landlock {
-        if let Some(step) = landlock::step(draft, around.facts.landlock_abi)? {
-            list.add("landlock", step);
-        }
+    if draft.landlock
+        && let Some(step) = landlock::step(draft, around.facts.landlock_abi)?
+    {
+        list.add("landlock", step);
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ fn in_cgroup(
     close_streams(&mut finished);
     let ended = launch::supervise(&finished.plan, &child, cgroup, &signals, ending)?;
     let after = counters(cgroup)?;
-    let outcome = verdict(&finished, &ended, before.clone(), after.clone());
+    let outcome = verdict(&finished, &ended, before, after);
     reporter.ended(&outcome, &ended, before, after);
     Ok(outcome.sandbox_code())
 }

@@ -29,5 +29,5 @@ pub(super) fn profile(args: &SandboxArgs) -> Result<Option<Profile>> {
 
 /// Whether no_new_privs stays on.
 pub(super) fn no_new_privs(args: &SandboxArgs) -> bool {
-    !args.privileges.security_opt.iter().any(|option| *option == SecurityOpt::NoNewPrivileges(false))
+    !args.privileges.security_opt.contains(&SecurityOpt::NoNewPrivileges(false))
 }
