@@ -1,12 +1,13 @@
 #!/bin/bash
 # Boots a small virtual machine with a pure cgroup v2 hierarchy and runs tests in it as root.
 #
-#   tests/vm/run.sh [--cases DIR] [--rust FILE]... BINARY [FILTER]
+#   tests/vm/run.sh [--cases DIR] [--add DIR] [--rust FILE]... BINARY [FILTER]
 #   tests/vm/run.sh --selftest
 #
 #   BINARY       the static pinfold under test; /bin/pinfold in the guest, and also under its own path
 #   FILTER       only the tests whose name contains this text
 #   --cases DIR  the test scripts (tests/vm/cases)
+#   --add DIR    a folder laid over the guest's root, as fixtures or to try another runtime
 #   --rust FILE  a test binary of `cargo test`: each of its #[ignore] tests runs here too
 #   --selftest   proves that the harness reports failures, time-outs, leftovers and a guest that dies
 #
@@ -120,9 +121,9 @@ add_rust_tests() {
 # and the kernel's slab allocator, which uses it, corrupts its lists within seconds.
 boot() {
     setpriv --pdeathsig KILL timeout -k 5 "$deadline" setpriv --pdeathsig KILL qemu-system-x86_64 \
-        -accel tcg -cpu max,-cx16 -m 1024 -smp 2 \
+        -accel tcg,thread=single -cpu max,-cx16 -m 1024 -smp 2 \
         -nodefaults -no-user-config -display none -no-reboot \
-        -chardev "stdio,id=console,signal=off,logfile=$vm/console.log" -serial chardev:console \
+        -chardev "stdio,id=console,signal=off,logfile=$work/console" -serial chardev:console \
         -kernel "$vm/kernel/boot/vmlinuz-$(kernel_release)" -initrd "$1" \
         -append "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic rdinit=/init" </dev/null &
     machine=$!
@@ -144,9 +145,11 @@ judge() {
 
 cases=$here/cases
 rust_tests=()
+added=
 while [ $# -gt 0 ]; do
     case $1 in
     --cases) cases=${2:?--cases needs a folder} && shift 2 ;;
+    --add) added=${2:?--add needs a folder} && shift 2 ;;
     --rust) rust_tests+=("${2:?--rust needs a file}") && shift 2 ;;
     --selftest) exec "$here/selftest.sh" ;;
     -*) usage ;;
@@ -165,6 +168,7 @@ trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null || true; rm -rf "$work"' 
 trap 'exit 130' INT TERM
 add_userland "$work/root"
 add_modules "$work/root"
+[ -z "$added" ] || cp -a "$added/." "$work/root/"
 add_product "$work/root" "$binary"
 add_cases "$work/root" "$cases" "$filter"
 for file in "${rust_tests[@]}"; do add_rust_tests "$work/root" "$file" "$filter"; done
@@ -172,6 +176,8 @@ expected=$(find "$work/root/tests" -type f | wc -l)
 [ "$expected" -gt 0 ] || die "no tests match '$filter'"
 (cd "$work/root" && find . | cpio --quiet -o -H newc --owner 0:0) >"$work/initramfs"
 
-boot "$work/initramfs" || die "the machine did not end by itself (its console: $vm/console.log)"
-sed -i 's/\r$//' "$vm/console.log"
+code=0
+boot "$work/initramfs" || code=$?
+tr -d '\r' <"$work/console" >"$vm/console.log"
+[ "$code" = 0 ] || die "the machine did not end by itself, code $code (its console: $vm/console.log)"
 judge "$vm/console.log" "$expected"

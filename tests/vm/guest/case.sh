@@ -37,10 +37,18 @@ report() {
     fail "the report says otherwise: $1"
 }
 
-# running PATTERN: the number of processes on the machine whose command line has the pattern.
+# running COMMAND: there is a process with exactly this command line, in whatever namespace.
 running() {
-    # The pattern must not find the command that looks for it.
-    grep -l -a -s -e "$1" /proc/[0-9]*/cmdline | grep -c -v -E "^/proc/(self|thread-self|$$)/"
+    ps -o args | grep -qxF -- "$1"
+}
+
+gone() {
+    ! running "$1"
+}
+
+# one_cgroup_with FILE LINE: exactly one cgroup has this line in that interface file.
+one_cgroup_with() {
+    [ "$(find /sys/fs/cgroup -name "$1" -exec grep -lxF -- "$2" {} + | wc -l)" = 1 ]
 }
 
 seconds() {
