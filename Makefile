@@ -1,0 +1,85 @@
+# The one entry point for building, checking, testing and installing.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# Seconds per fuzz target, for `make fuzz`.
+FUZZ_SECONDS ?= 60
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# .cargo/config.toml builds for a named target, so cargo adds its name to the path.
+HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
+RELEASE := $(TARGET_DIR)/$(HOST)/release/pinfold
+FAST    := $(TARGET_DIR)/$(HOST)/release-fast/pinfold
+
+bindir  := $(DESTDIR)$(PREFIX)/bin
+datadir := $(DESTDIR)$(PREFIX)/share
+
+.PHONY: help build check deny test vm soak fuzz bench install uninstall clean
+
+help:
+	@echo 'make build      the static binary, $(RELEASE)'
+	@echo 'make check      formatting, lints, documentation, and cargo deny where it is installed'
+	@echo 'make deny       licences, advisories and sources of the dependencies'
+	@echo 'make test       all tests, here and in the virtual machine; installs what they need'
+	@echo 'make vm         only those in the virtual machine; FILTER=TEXT for some of them'
+	@echo 'make soak       the tests that look for leaks by repeating launches'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
+	@echo 'make bench      comparison with crun, runc and bubblewrap'
+	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR='
+	@echo 'make uninstall  what install put there'
+
+build:
+	cargo build --release --locked
+
+check:
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
+	else echo 'check: cargo deny is not installed, so dependencies were not checked'; fi
+
+deny:
+	@cargo deny --version >/dev/null || { echo 'deny: cargo install --locked cargo-deny' >&2; exit 1; }
+	cargo deny check
+
+test:
+	tests/all.sh
+
+vm:
+	tests/setup.sh
+	cargo build --profile release-fast --locked
+	tests/vm/run.sh $(FAST) $(FILTER)
+
+soak:
+	tests/setup.sh host
+	cargo test --profile release-fast --locked --test soak -- --ignored --nocapture
+
+fuzz:
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+bench: build
+	tests/setup.sh host peers
+	benches/run.sh $(RELEASE)
+
+# Built before, so that `sudo make install` needs no compiler of root's.
+install:
+	@test -x $(RELEASE) || { echo 'install: run `make build` first' >&2; exit 1; }
+	install -D -m 0755 $(RELEASE) $(bindir)/pinfold
+	install -d $(datadir)/man/man1
+	$(RELEASE) man $(datadir)/man/man1
+	install -d $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions $(datadir)/fish/vendor_completions.d
+	$(RELEASE) completion bash >$(datadir)/bash-completion/completions/pinfold
+	$(RELEASE) completion zsh >$(datadir)/zsh/site-functions/_pinfold
+	$(RELEASE) completion fish >$(datadir)/fish/vendor_completions.d/pinfold.fish
+	install -D -m 0644 LICENSE $(datadir)/doc/pinfold/LICENSE
+	install -D -m 0644 README.md $(datadir)/doc/pinfold/README.md
+
+uninstall:
+	rm -f $(bindir)/pinfold $(datadir)/man/man1/pinfold.1 $(datadir)/man/man1/pinfold-*.1
+	rm -f $(datadir)/bash-completion/completions/pinfold $(datadir)/zsh/site-functions/_pinfold
+	rm -f $(datadir)/fish/vendor_completions.d/pinfold.fish
+	rm -rf $(datadir)/doc/pinfold
+
+clean:
+	cargo clean

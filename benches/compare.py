@@ -1,0 +1,226 @@
+"""Measures contenders for the same task as whole processes, and prints medians and ratios.
+
+In every round each contender runs once, the order turning from round to round, so that whatever else
+the machine does meets all of them alike. CPU time is that of the process and of all its descendants:
+the driver is their reaper (PR_SET_CHILD_SUBREAPER), so nothing that daemonises escapes the account.
+Started by namespace.sh; pivots into the tree that was built there before it measures.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import resource  # noqa: F401 (os.wait4 needs it, and it cannot be found after the pivot)
+import statistics
+import subprocess
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+MNT_DETACH = 2
+ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin"}
+
+PINFOLD = ["/opt/pinfold"]
+# What `pinfold sandbox` shows by default, as far as bwrap has it: no limits, no seccomp, no Landlock.
+BWRAP = (
+    "bwrap --unshare-all --new-session --die-with-parent --cap-drop ALL --clearenv --ro-bind /usr /usr "
+    "--symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc --dev /dev "
+    "--tmpfs /tmp"
+).split()
+
+
+class Failed(Exception):
+    """A contender's command ended with another code than 0."""
+
+
+def call(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+def enter(root):
+    """Makes `root` this process's root. chroot would not do: it forbids new user namespaces."""
+    os.chdir(root)
+    call("syscall", SYS_PIVOT_ROOT[platform.machine()], b".", b".")
+    call("umount2", b".", MNT_DETACH)
+    os.chdir("/")
+
+
+def measure(command, leaves_container=False):
+    """Runs it to its end and that of all descendants; (wall s, CPU s)."""
+    errors = os.memfd_create("stderr")
+    null = os.open("/dev/null", os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
+    begin = time.perf_counter()
+    child = os.posix_spawnp(command[0], command, ENVIRONMENT, file_actions=actions)
+    _, status, usage = os.wait4(child, 0)
+    wall = time.perf_counter() - begin
+    cpu = cpu_of(usage) + reap_orphans(os.WNOHANG if leaves_container else 0)
+    text = os.pread(errors, 4096, 0).decode(errors="replace")
+    os.close(errors)
+    os.close(null)
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0:
+        raise Failed(f"{' '.join(command)}: exit code {code}\n{text}")
+    return wall, cpu
+
+
+def cpu_of(usage):
+    return usage.ru_utime + usage.ru_stime
+
+
+def reap_orphans(flags):
+    cpu = 0.0
+    while True:
+        try:
+            pid, _, usage = os.wait4(-1, flags)
+        except ChildProcessError:
+            return cpu
+        if pid == 0:
+            return cpu
+        cpu += cpu_of(usage)
+
+
+def write_bundle(folder, arguments):
+    """runc's default configuration, on which every client builds, without its terminal."""
+    if os.path.lexists(f"{folder}/config.json"):
+        os.unlink(f"{folder}/config.json")
+    measure(["runc", "spec", "--bundle", folder])
+    with open(f"{folder}/config.json") as file:
+        config = json.load(file)
+    config["process"]["terminal"] = False
+    config["process"]["args"] = arguments
+    with open(f"{folder}/config.json", "w") as file:
+        json.dump(config, file)
+
+
+class Sleeping:
+    """A container of each runtime that can, asleep while it is joined or asked for its state."""
+
+    def __init__(self, runtimes):
+        self.runtimes = runtimes
+        self.able, self.failures = [], {}
+
+    def __enter__(self):
+        write_bundle("/sleeping", ["sleep", "100000"])
+        for runtime in self.runtimes:
+            try:
+                measure([*runtime, "create", "--bundle", "/sleeping", sleeper_of(runtime)], True)
+                measure([*runtime, "start", sleeper_of(runtime)], True)
+                self.able.append(runtime)
+            except (Failed, OSError) as error:
+                self.failures[name_of(runtime)] = str(error)
+        return self
+
+    def __exit__(self, *_):
+        for runtime in self.able:
+            measure([*runtime, "delete", "--force", sleeper_of(runtime)], True)
+
+
+def sleeper_of(runtime):
+    return "sleeping-" + name_of(runtime)
+
+
+def name_of(command):
+    return os.path.basename(command[0])
+
+
+def contest(contenders, rounds, leaves_container=False):
+    """Each contender's samples, by name; or why it could not take part."""
+    samples, failures = {}, {}
+    for command in contenders:
+        try:
+            measure(command, leaves_container)  # warms the caches, and is not counted
+            samples[name_of(command)] = []
+        except (Failed, OSError) as error:
+            failures[name_of(command)] = str(error)
+    taking_part = [command for command in contenders if name_of(command) in samples]
+    for turn in range(rounds):
+        for place in range(len(taking_part)):
+            command = taking_part[(turn + place) % len(taking_part)]
+            samples[name_of(command)].append(measure(command, leaves_container))
+    return {"samples": samples, "failures": failures}
+
+
+def contests(rounds):
+    runtimes = [PINFOLD, ["crun"], ["runc"]]
+    write_bundle("/bundle", ["true"])
+    yield "run", contest([[*r, "run", "--bundle", "/bundle", "bench"] for r in runtimes], rounds)
+    with Sleeping(runtimes) as sleeping:
+        for verb, tail in (("exec", ["true"]), ("state", [])):
+            outcome = contest([[*r, verb, sleeper_of(r), *tail] for r in sleeping.able], rounds, True)
+            outcome["failures"].update(sleeping.failures)
+            yield verb, outcome
+    yield "sandbox", contest([[*PINFOLD, "sandbox", "--", "true"], [*BWRAP, "true"]], rounds)
+
+
+def summary(samples):
+    """Medians; the ratio is the median of the rounds' own ratios to the first contender that is not pinfold."""
+    peer = next((name for name in samples if name != name_of(PINFOLD)), None)
+    rows = {}
+    for name, rounds in samples.items():
+        wall, cpu = (statistics.median(column) for column in zip(*rounds))
+        rows[name] = {"wall_ms": wall * 1e3, "cpu_ms": cpu * 1e3}
+        if peer is not None:
+            pairs = list(zip(rounds, samples[peer]))
+            rows[name]["wall_ratio"] = statistics.median(mine[0] / theirs[0] for mine, theirs in pairs)
+            rows[name]["cpu_ratio"] = statistics.median(mine[1] / theirs[1] for mine, theirs in pairs)
+    return {"reference": peer, "rows": rows}
+
+
+def show(title, result):
+    print(f"{title:<10}{'wall ms':>9}{'cpu ms':>9}{'wall':>7}{'cpu':>7}  of {result['reference']}")
+    for name, row in result["rows"].items():
+        print(f"  {name:<8}{row['wall_ms']:9.2f}{row['cpu_ms']:9.2f}", end="")
+        print(f"{row.get('wall_ratio', 1):7.2f}{row.get('cpu_ratio', 1):7.2f}")
+    for name, reason in result["failures"].items():
+        print(f"  {name:<8} could not take part: {': '.join(reason.splitlines()[:2])}")
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "cpu": models[0] if models else "unknown",
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
+        "load": os.getloadavg(),
+        "versions": {name_of(c): version(c) for c in (PINFOLD, ["crun"], ["runc"], ["bwrap"])},
+    }
+
+
+def version(command):
+    try:
+        output = subprocess.run([command[0], "--version"], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return output.stdout.splitlines()[0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root")
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--json", required=True)
+    options = parser.parse_args()
+    # Opened before the machine's files are out of sight.
+    output = open(options.json, "w")
+    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    enter(options.root)
+    report = {"machine": machine(), "rounds": options.rounds, "contests": {}}
+    print(f"{report['machine']['cpu']}, {report['machine']['cpus']} processors, Linux {report['machine']['kernel']}")
+    for title, outcome in contests(options.rounds):
+        result = {**summary(outcome["samples"]), **outcome}
+        report["contests"][title] = result
+        show(title, result)
+    json.dump(report, output, indent=2)
+    return any(name_of(PINFOLD) in result["failures"] for result in report["contests"].values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

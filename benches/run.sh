@@ -1,0 +1,29 @@
+#!/bin/bash
+# Compares whole processes: `pinfold run`, `exec` and `state` with crun's and runc's, `pinfold sandbox`
+# with bwrap. It reports; it never judges a time.
+#
+#   benches/run.sh BINARY [--rounds N] [--json FILE]
+#
+# Everything happens in a private mount namespace, in a tree with Debian sid's own libraries (no peer
+# pays for a foreign loader), on a pure cgroup2 mount. The machine's own mounts and cgroups stay as
+# they are, but for one cgroup that is removed in the end.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+target=${CARGO_TARGET_DIR:-$here/../target}
+
+die() {
+    echo "bench: $*" >&2
+    exit 1
+}
+
+[ "$(id -u)" = 0 ] || die "needs root"
+[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--rounds N] [--json FILE]"
+peers=$(realpath -e "$target/peers/sid") || die "no peers: run tests/setup.sh peers"
+mkdir -p "$target/bench"
+
+export BENCH_CGROUP=pinfold-bench-$$ BENCH_ROOT
+BENCH_ROOT=$(mktemp -d)
+trap 'unshare --mount "$here/namespace.sh" remove; rmdir "$BENCH_ROOT"' EXIT
+unshare --mount "$here/namespace.sh" measure "$here/compare.py" "$peers" "$(realpath "$1")" \
+    --json "$(realpath "$target/bench")/bench.json" "${@:2}"

@@ -1,0 +1,48 @@
+#!/bin/bash
+# Every test: cargo's on this machine, then the ones that need another kernel or cgroup hierarchy in the
+# virtual machine. Ends with one line: "tests: N passed, N failed, N skipped".
+#
+# A #[ignore] test is not skipped when the virtual machine runs it; a test counts as skipped only when it
+# ran nowhere. One profile serves all: its dependencies are compiled once for the test harness (unwind)
+# and once for the binary, which aborts on a panic as the shipped one does.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+profile=release-fast
+target=${CARGO_TARGET_DIR:-target}
+binary=$target/$(rustc -vV | sed -n 's/^host: //p')/$profile/pinfold
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+
+# sum FILE WORD: of the numbers before WORD in cargo's "test result:" lines.
+sum() {
+    sed -n 's/^test result: .* \([0-9]*\) '"$2"'.*/\1/p' "$1" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# counted FILE WORD: the number before WORD in the virtual machine's summary, 0 without one.
+counted() {
+    sed -n 's/^vm:.* \([0-9]*\) '"$2"'.*/\1/p' "$1" | awk '{ n = $1 } END { print n + 0 }'
+}
+
+tests/setup.sh
+cargo build --profile $profile --locked
+cargo test --profile $profile --locked --no-run --message-format json-render-diagnostics >"$log/build"
+
+failures=0
+cargo test --profile $profile --locked --no-fail-fast 2>&1 | tee "$log/cargo" || failures=1
+tests/vm/run.sh --selftest || failures=1
+
+# The soak tests take their time; `make soak` runs them.
+mapfile -t executables < <(jq -r 'select(.profile.test? and .executable) | select(.target.name != "soak") | .executable' "$log/build")
+rust=()
+for executable in "${executables[@]}"; do rust+=(--rust "$executable"); done
+tests/vm/run.sh "${rust[@]}" "$binary" | tee "$log/vm" || failures=1
+
+passed=$(($(sum "$log/cargo" passed) + $(counted "$log/vm" passed)))
+failed=$(($(sum "$log/cargo" failed) + $(counted "$log/vm" failed)))
+elsewhere=$(grep -c -E '^(ok|not ok|skip) [^ ]*::' "$log/vm" || true)
+skipped=$(($(sum "$log/cargo" ignored) - elsewhere + $(counted "$log/vm" skipped)))
+# A test binary that died has no result line; cargo's exit code tells.
+[ "$failed" -gt 0 ] || failed=$failures
+echo "tests: $passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$failures" = 0 ]

@@ -1,0 +1,156 @@
+#!/bin/bash
+# Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
+#
+#   tests/setup.sh [host] [vm] [peers]     (none: host and vm)
+#
+#   host    packages that the tests call, by apt, on this machine
+#   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
+#   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid
+#
+# It may be run as often as wanted: what is there already costs no network access and no time.
+# The mirror is the one this machine's own apt sources name.
+set -euo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$repo/target}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# Package, and the test environment that calls it.
+host_packages=(
+    qemu-system-x86 # tests/vm: the machine
+    busybox-static  # tests/vm: the guest's userland; root file systems of test bundles
+    cpio            # tests/vm: the initramfs
+    xz-utils        # tests/vm: kernel modules
+    jq              # tests and Makefile: reports, cargo's messages
+    python3         # benches: the driver
+    uidmap          # tests: rootless id maps (newuidmap)
+    sudo            # tests: the sudoers door
+)
+peer_packages=(crun runc bubblewrap)
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# The log is shown only when the command fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "failed: $*"
+    fi
+    rm -f "$log"
+}
+
+install_host_packages() {
+    local missing=() package
+    for package in "${host_packages[@]}"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ "${#missing[@]}" = 0 ] && return
+    echo "setup: installing ${missing[*]}"
+    quietly as_root apt-get update
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# The URI under which this machine gets Debian itself.
+mirror() {
+    local codename uri
+    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    uri=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v codename="$codename" '$1 == codename && $2 ~ /debian\/?$/ { print $2; exit }')
+    [ -n "$uri" ] || die "no apt source of this machine names Debian $codename"
+    echo "$uri"
+}
+
+# apt with its own sources, lists, cache and an empty package database, so that the machine's own
+# configuration stays as it is and no installed package counts as a met dependency.
+private_apt() {
+    local suite=$1 state=$target/cache/apt/$1
+    shift
+    apt-get -q \
+        -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+        -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" \
+        -o Dir::Cache="$state" -o Dir::Cache::archives="$target/cache/debs/$suite" \
+        -o APT::Sandbox::User=root -o Debug::NoLocking=1 -o APT::Install-Recommends=false \
+        -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o DPkg::Post-Invoke::= \
+        -o APT::Update::Post-Invoke::= "$@"
+}
+
+prepare_private_apt() {
+    local suite=$1 state=$target/cache/apt/$1
+    mkdir -p "$state/lists/partial" "$target/cache/debs/$suite/partial"
+    : >"$state/status"
+    echo "deb [signed-by=$keyring] $(mirror) $suite main" >"$state/sources.list"
+    quietly private_apt "$suite" update
+}
+
+# Downloads the packages with all that they depend on.
+download() {
+    local suite=$1
+    shift
+    prepare_private_apt "$suite"
+    find "$target/cache/debs/$suite" -maxdepth 1 -name '*.deb' -delete
+    quietly private_apt "$suite" -y install --download-only "$@"
+}
+
+# The packages' content in a new folder, which appears under its name only when it is complete.
+unpack() {
+    local folder=$1 deb
+    shift
+    rm -rf "$folder" "$folder.part"
+    mkdir -p "$folder.part"/usr/{bin,sbin,lib,lib64}
+    for deb in bin sbin lib lib64; do ln -s "usr/$deb" "$folder.part/$deb"; done
+    for deb in "$@"; do quietly dpkg-deb -x "$deb" "$folder.part"; done
+    mv "$folder.part" "$folder"
+}
+
+fetch_vm_kernel() {
+    local folder=$target/vm/kernel suite=bookworm-backports image
+    [ -d "$folder" ] && return
+    echo "setup: fetching the VM's kernel"
+    prepare_private_apt "$suite"
+    # The metapackage names the image; only that one is fetched, without initramfs-tools and the like.
+    image=$(apt_dependency "$suite" linux-image-cloud-amd64)
+    cd "$target/cache/debs/$suite"
+    rm -f -- *.deb
+    quietly private_apt "$suite" download "$image"
+    cd "$repo"
+    unpack "$folder" "$target/cache/debs/$suite"/*.deb
+}
+
+apt_dependency() {
+    local suite=$1 state=$target/cache/apt/$1
+    apt-cache -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+        -o Dir::State="$state" -o Dir::State::lists="$state/lists" -o Dir::State::status="$state/status" \
+        -o Dir::Cache="$state" depends "$2" | awk '$1 == "Depends:" { print $2; exit }'
+}
+
+fetch_peers() {
+    local folder=$target/peers/sid
+    [ -d "$folder" ] && return
+    echo "setup: fetching ${peer_packages[*]} of Debian sid"
+    download sid "${peer_packages[@]}"
+    unpack "$folder" "$target/cache/debs/sid"/*.deb
+}
+
+[ -f /etc/debian_version ] || die "this machine is not a Debian; install ${host_packages[*]} by hand"
+[ $# -gt 0 ] || set -- host vm
+for part in "$@"; do
+    case $part in
+    host) install_host_packages ;;
+    vm) fetch_vm_kernel ;;
+    peers) fetch_peers ;;
+    *) die "unknown part: $part (host, vm, peers)" ;;
+    esac
+done

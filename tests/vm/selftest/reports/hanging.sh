@@ -1,0 +1,3 @@
+#!/bin/sh
+# timeout: 2
+sleep 1000

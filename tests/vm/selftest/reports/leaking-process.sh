@@ -1,0 +1,2 @@
+#!/bin/sh
+setsid sleep 1000 &

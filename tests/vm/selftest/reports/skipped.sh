@@ -1,0 +1,3 @@
+#!/bin/sh
+. /lib/vm/case.sh
+skip "needs what no machine has"
