@@ -19,7 +19,7 @@ pub const SIGNAL: u8 = b's';
 impl Child<'_> {
     /// Forks the tool, which goes on with the Plan; the init stays here.
     pub(super) fn become_init(&mut self) -> Done {
-        match sys::clone::fork_plain()? {
+        match sys::clone::fork_plain(0)? {
             None => {
                 self.in_tool = true;
                 Ok(())

@@ -65,6 +65,7 @@ impl Child<'_> {
             Step::BecomeRoot { setgroups } => credentials::become_root(*setgroups),
             Step::NewSession => namespaces::new_session(),
             Step::JoinNamespace { fd, nstype, .. } => namespaces::join(fd, *nstype),
+            Step::JoinContainer { pidfd, nstypes } => namespaces::join(pidfd, *nstypes),
             Step::UnshareCgroup => namespaces::unshare_cgroup(),
             Step::LoopbackUp => sys::net::loopback_up(),
             Step::Hostname(name) => sys::host::sethostname(name),

@@ -13,7 +13,8 @@ pub(super) fn new_session() -> Done {
     nix::unistd::setsid().map(|_| ())
 }
 
-/// Joins a namespace that the parent opened.
+/// Joins a namespace that the parent opened, or several of a process at once (setns(2) with
+/// a pidfd, since Linux 5.8).
 pub(super) fn join(fd: &OwnedFd, nstype: u64) -> Done {
     let bits = i32::try_from(nstype).map_err(|_too_wide| Errno::EINVAL)?;
     nix::sched::setns(fd.as_fd(), CloneFlags::from_bits_retain(bits))
@@ -29,11 +30,10 @@ impl Child<'_> {
     /// A task never changes its own pid namespace: its child is born in the joined one,
     /// already weak, as a child of pinfold (CLONE_PARENT).
     pub(super) fn enter_pid_namespace(&self) -> Done {
-        let args = sys::clone::CloneArgs { flags: sys::clone::CLONE_PARENT, exit_signal: 0, cgroup: None };
-        match sys::clone::clone3(&args)? {
-            sys::clone::Cloned::Child => Ok(()),
-            sys::clone::Cloned::Parent { pid, .. } => {
-                self.records.main_started(pid.as_raw());
+        match sys::clone::fork_plain(sys::clone::CLONE_PARENT)? {
+            None => Ok(()),
+            Some(pid) => {
+                self.records.main_started(pid);
                 sys::clone::exit_now(0)
             }
         }

@@ -1,7 +1,8 @@
 //! A launch's entry in the state directory: made before anything else of it, removed last,
 //! so that what a killed launch leaves behind can be found and swept.
 
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -9,55 +10,124 @@ use nix::unistd::Pid;
 use super::host::Host;
 use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::Global;
-use crate::draft::Draft;
 use crate::error::{Call, Error, Result};
-use crate::state::id_range::IdRange;
-use crate::state::{self, ContainerDir, ContainerKind, Phase, Process, State, StateRoot};
+use crate::state::{self, ContainerDir, ContainerKind, Phase, Process, START_SOCKET, State, StateRoot};
 use crate::sys;
+
+/// What an entry says from the start.
+pub struct NewEntry {
+    /// The container's id.
+    pub id: String,
+    /// `ociVersion`.
+    pub oci_version: String,
+    /// The bundle, absolute; empty for a sandbox.
+    pub bundle: String,
+    /// The root file system, absolute; empty for a fresh one.
+    pub rootfs: String,
+    /// Who made it.
+    pub owner: String,
+    /// Of the configuration.
+    pub annotations: BTreeMap<String, String>,
+    /// The door.
+    pub kind: ContainerKind,
+    /// Its cgroup; empty for none.
+    pub cgroup: String,
+    /// Swept when its launcher is gone.
+    pub ephemeral: bool,
+    /// Its slot of host ids.
+    pub id_range: Option<u32>,
+}
 
 /// An entry of a launch in progress.
 pub struct Entry {
     root: StateRoot,
     dir: ContainerDir,
-    id: String,
 }
 
 impl Entry {
-    /// The entry of an unnamed foreground sandbox.
+    /// Makes the entry, and takes the chance to sweep what killed launches left behind.
     ///
     /// # Errors
-    /// The state directory cannot be made or is not the caller's.
-    pub fn sandbox(global: &Global, host: &Host, draft: &Draft, range: Option<&IdRange>) -> Result<Self> {
-        let root = StateRoot::open(global.root.as_ref().map(|path| path.as_path()))?;
+    /// The id is taken; the state directory cannot be made or is not the caller's.
+    pub fn make(global: &Global, host: &Host, new: NewEntry) -> Result<Self> {
+        let root = open_root(global)?;
         sweep(&root, host)?;
-        let id = random_id()?;
-        let dir = root.create(&id)?;
+        let entry = Self { dir: root.create(&new.id)?, root };
+        match entry.save(new) {
+            Ok(()) => Ok(entry),
+            Err(error) => {
+                entry.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn save(&self, new: NewEntry) -> Result<()> {
         let state = State {
-            id: id.clone(),
-            oci_version: "1.3.0".to_owned(),
+            id: new.id,
+            oci_version: new.oci_version,
             init: None,
             created: state::rfc3339::now(),
-            bundle: String::new(),
-            rootfs: draft.root.directory.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
-            owner: state::owner::name(host.facts.euid)?,
-            annotations: std::collections::BTreeMap::new(),
+            bundle: new.bundle,
+            rootfs: new.rootfs,
+            owner: new.owner,
+            annotations: new.annotations,
             phase: Phase::Creating,
-            kind: ContainerKind::Sandbox,
-            cgroup: String::new(),
+            kind: new.kind,
+            cgroup: new.cgroup,
             config_digest: String::new(),
             binds: vec![],
-            ephemeral: true,
-            id_range: range.map(IdRange::slot),
+            ephemeral: new.ephemeral,
+            id_range: new.id_range,
             launcher: Process::current()?,
         };
-        let entry = Self { root, dir, id };
-        entry.dir.lock_changes()?.save(&state)?;
-        Ok(entry)
+        self.dir.lock_changes()?.save(&state)
     }
 
     /// Its id.
     pub fn id(&self) -> &str {
-        &self.id
+        self.dir.id()
+    }
+
+    /// Keeps the configuration as it was read.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn save_config(&self, text: &[u8]) -> Result<()> {
+        self.dir.lock_changes()?.save_config(text)
+    }
+
+    /// Changes the record.
+    ///
+    /// # Errors
+    /// The record cannot be read or written.
+    pub fn update(&self, change: impl FnOnce(&mut State) -> Result<()>) -> Result<()> {
+        let changes = self.dir.lock_changes()?;
+        let mut state = changes.load()?;
+        change(&mut state)?;
+        changes.save(&state)
+    }
+
+    /// The socket on which the child waits for `start`: bound through the directory's
+    /// descriptor, because sun_path holds 108 bytes (unix(7)) and a path could be swapped.
+    ///
+    /// # Errors
+    /// socket(2), bind(2), listen(2).
+    pub fn listen(&self) -> Result<OwnedFd> {
+        use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+        use std::os::fd::AsRawFd;
+        let listener =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
+        let name = start_socket(&self.dir);
+        let address = UnixAddr::new(name.as_str()).call("bind")?;
+        bind(listener.as_raw_fd(), &address).call("bind")?;
+        listen(&listener, Backlog::new(1).call("listen")?).call("listen")?;
+        Ok(listener)
+    }
+
+    /// The container lives on without its launcher.
+    pub fn let_go(&mut self) {
+        self.dir.let_go();
     }
 
     /// Removes it; the last act of a launch.
@@ -69,20 +139,29 @@ impl Entry {
     }
 }
 
+/// The start socket's name, through the directory's descriptor.
+pub fn start_socket(dir: &ContainerDir) -> String {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}/{START_SOCKET}", dir.fd().as_fd().as_raw_fd())
+}
+
+/// The state directory of this command line.
+///
+/// # Errors
+/// It cannot be made or is not the caller's.
+pub fn open_root(global: &Global) -> Result<StateRoot> {
+    StateRoot::open(global.root.as_ref().map(|path| path.as_path()))
+}
+
 /// Removes what killed launches left behind: cgroup, id range, entry.
 ///
 /// # Errors
-/// The state directory cannot be read.
+/// The state directory cannot be read, or something of an entry cannot be removed.
 pub fn sweep(root: &StateRoot, host: &Host) -> Result<usize> {
-    let sweep = state::stale(root)?;
     let mut removed = 0;
-    for stale in sweep.stale {
-        let group = stale.state.as_ref().map(|state| state.cgroup.clone()).filter(|name| !name.is_empty());
-        if let Some(group) = group
-            && let Some(cgroup) = Cgroup::open(&host.hierarchies, &CgroupPath::parse(&group)?)?
-        {
-            cgroup.kill()?;
-            cgroup.remove()?;
+    for stale in state::stale(root)?.stale {
+        if let Some(state) = &stale.state {
+            remove_cgroup(host, state)?;
         }
         root.remove(stale.dir)?;
         removed += 1;
@@ -90,7 +169,36 @@ pub fn sweep(root: &StateRoot, host: &Host) -> Result<usize> {
     Ok(removed)
 }
 
-fn random_id() -> Result<String> {
+/// Kills what is left in a container's cgroup and removes it.
+///
+/// # Errors
+/// cgroup.kill, rmdir(2).
+pub fn remove_cgroup(host: &Host, state: &State) -> Result<()> {
+    match open_cgroup(host, state)? {
+        Some(cgroup) => {
+            cgroup.kill()?;
+            cgroup.remove()
+        }
+        None => Ok(()),
+    }
+}
+
+/// The container's cgroup; `None` when it has none or it is gone.
+///
+/// # Errors
+/// A record that names no cgroup path.
+pub fn open_cgroup(host: &Host, state: &State) -> Result<Option<Cgroup>> {
+    match state.cgroup.is_empty() {
+        true => Ok(None),
+        false => Cgroup::open(&host.hierarchies, &CgroupPath::parse(&state.cgroup)?),
+    }
+}
+
+/// An id for a launch without a name.
+///
+/// # Errors
+/// getrandom(2).
+pub fn random_id() -> Result<String> {
     let mut bytes = [0_u8; 8];
     sys::random::fill(&mut bytes).call("getrandom")?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -101,7 +209,7 @@ fn random_id() -> Result<String> {
 /// it cannot be seen (another pid namespace) or never ends (pid 1).
 ///
 /// # Errors
-/// `CallerDied` when it is gone already.
+/// It is gone already.
 pub fn caller() -> Result<Option<OwnedFd>> {
     let parent = nix::unistd::getppid();
     if parent.as_raw() <= 1 {

@@ -1,6 +1,47 @@
 //! `explain`: the Plan in words, the same that a launch walks, with its digest.
 
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::{bundle, host::Host, output, text_file};
+use crate::cli::{ExplainArgs, ExplainWhat, Global};
+use crate::draft::{self, Extras};
+use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::plan::{Plan, digest};
+use crate::policy;
+use crate::resolve::{self, Surroundings};
+
+const CONFIG_LIMIT: usize = 16 << 20;
+
+/// Explains a bundle, or `sandbox` with its options; launches nothing.
+///
+/// # Errors
+/// What a launch would fail of before its clone.
+pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
+    if args.json {
+        return Err(Error::usage("not supported by this version of pinfold").field("--json"));
+    }
+    if let Some(ExplainWhat::Sandbox(sandbox)) = &args.what {
+        let mut sandbox = sandbox.as_ref().clone();
+        sandbox.life.explain = true;
+        return super::sandbox::run(global, &sandbox);
+    }
+    let path = args.bundle.as_ref().map_or(Path::new("."), |path| path.as_path());
+    let how = nix::fcntl::OpenHow::new()
+        .flags(nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC)
+        .resolve(nix::fcntl::ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let dir = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
+    let text = text_file::read_in_root(dir.as_fd(), Path::new("config.json"), CONFIG_LIMIT)?;
+    let text = text.ok_or_else(|| Error::usage("there is no config.json").object(path.display()))?;
+    let (spec, _) = bundle::parse(&text)?;
+    let host = Host::read()?;
+    let draft = draft::build(&spec, &Extras::oci(), &host.facts)?;
+    let facts = resolve::pin(&draft, dir.as_fd())?;
+    policy::judge(&draft, &facts).enforce()?;
+    let finished = resolve::finish(&draft, facts, Surroundings::foreground(&host.facts))?;
+    output::print(&render(&finished.plan, &finished.degraded))?;
+    Ok(ExitCode::SUCCESS)
+}
 
 /// One line per step.
 pub fn render(plan: &Plan, degraded: &[String]) -> String {

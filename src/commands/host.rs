@@ -34,7 +34,7 @@ impl Host {
             last_cap: last_cap()?,
             landlock_abi: sys::landlock::landlock_abi().unwrap_or(0),
             cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
-            cgroup_v1: v1_hierarchies(&hierarchies),
+            cgroup_v1: v1_hierarchies(&hierarchies)?,
         };
         Ok(Self { facts, hierarchies, maps_all_ids: maps_all_ids()? })
     }
@@ -45,11 +45,16 @@ impl Host {
     }
 }
 
-fn v1_hierarchies(hierarchies: &Hierarchies) -> Vec<String> {
-    match hierarchies.mode() {
-        CgroupMode::Hybrid | CgroupMode::Legacy => hierarchies.controllers(),
-        CgroupMode::Unified | CgroupMode::None => vec![],
+/// The v1 hierarchies as /proc/self/cgroup names them: `cpu,cpuacct`, `name=systemd`
+/// (cgroups(7)).
+fn v1_hierarchies(hierarchies: &Hierarchies) -> Result<Vec<String>> {
+    if !matches!(hierarchies.mode(), CgroupMode::Hybrid | CgroupMode::Legacy) {
+        return Ok(vec![]);
     }
+    let path = "/proc/self/cgroup";
+    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    let names = text.lines().filter_map(|line| line.split(':').nth(1)).filter(|name| !name.is_empty());
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn last_cap() -> Result<u8> {

@@ -2,16 +2,32 @@
 
 mod output;
 
+pub mod bundle;
 pub mod completion;
+pub mod console;
+pub mod container;
+pub mod create;
+pub mod delete;
 pub mod doctor;
 pub mod entry;
+pub mod exec;
 pub mod explain;
 pub mod failure;
 pub mod features;
+pub mod gc;
 pub mod host;
+pub mod kill;
 pub mod man;
+pub mod pause;
+pub mod pid_file;
+pub mod protect;
+pub mod ps;
+pub mod run;
 pub mod sandbox;
 pub mod spec;
+pub mod start;
+pub mod state;
+pub mod text_file;
 
 use crate::cli::{Cli, Verb};
 use crate::error::{Error, ExitCode, Result};
@@ -21,13 +37,27 @@ use crate::error::{Error, ExitCode, Result};
 /// # Errors
 /// The verb's failure; [`failure`] renders it and knows its exit code.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
+    let global = &cli.global;
     match &cli.verb {
+        Verb::Create(args) => create::run(global, args),
+        Verb::Start(args) => start::run(global, args),
+        Verb::State(args) => state::run(global, args),
+        Verb::Kill(args) => kill::run(global, args),
+        Verb::Delete(args) => delete::run(global, args),
+        Verb::Run(args) => run::run(global, args),
+        Verb::Exec(args) => exec::run(global, args),
+        Verb::List(args) => state::list(global, args),
+        Verb::Ps(args) => ps::run(global, args),
+        Verb::Pause(args) => pause::pause(global, &args.id.to_string()),
+        Verb::Resume(args) => pause::resume(global, &args.id.to_string()),
+        Verb::Update(_) | Verb::Events(_) => Err(Error::usage("not supported by this version of pinfold")),
         Verb::Spec(args) => spec::run(args),
         Verb::Features(_) => features::run(),
+        Verb::Sandbox(args) => sandbox::run(global, args),
+        Verb::Explain(args) => explain::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),
         Verb::Man(args) => man::run(args),
-        Verb::Sandbox(args) => sandbox::run(&cli.global, args),
-        other => Err(Error::internal(format!("`{}` is not built yet", other.name()))),
     }
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
-use super::{Draft, DraftDevice, Extras, HostFacts, OwnerMap, Root, mounts, namespaces, process, sysctl};
-use crate::cgroup::{CgroupPath, Limits};
+use super::{
+    Door, Draft, DraftDevice, Extras, HostFacts, OwnerMap, Root, mounts, namespaces, process, sysctl,
+};
+use crate::cgroup::{CgroupPath, DeviceRule, Limits};
 use crate::error::{Context, Error, Result};
 use crate::plan::IdMaps;
 use crate::seccomp::Profile;
@@ -52,7 +54,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         personality: personality(&linux)?,
         seccomp: seccomp(&linux, extras)?,
         landlock: extras.landlock,
-        limits: linux.resources().as_ref().map(Limits::from_oci).transpose()?.unwrap_or_default(),
+        limits: limits(&linux, extras, facts)?,
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
         init: extras.init,
         warnings: vec![],
@@ -213,6 +215,17 @@ fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<P
         (None, Some(given)) => Profile::from_oci(given).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+/// The device list is always there for a container that root starts, as with runc: what
+/// the configuration does not allow is denied, and the default devices come last. Without
+/// privilege no list can be set, and no device can be made either.
+fn limits(linux: &oci_spec::runtime::Linux, extras: &Extras, facts: &HostFacts) -> Result<Limits> {
+    let mut limits = linux.resources().as_ref().map(Limits::from_oci).transpose()?.unwrap_or_default();
+    if extras.door == Door::Oci && facts.euid == 0 {
+        limits.devices.get_or_insert_default().extend(DeviceRule::defaults());
+    }
+    Ok(limits)
 }
 
 fn cgroup_path(path: Option<&std::path::Path>) -> Result<Option<CgroupPath>> {

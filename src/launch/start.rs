@@ -43,6 +43,16 @@ impl Assembled {
         self.released = true;
     }
 
+    /// From the stage that was cloned to the process that it cloned into a joined pid
+    /// namespace. Both are children of this process, so neither number can be another's.
+    fn follow(&mut self) -> Result<()> {
+        let Some(pid) = self.records.main_pid() else { return Ok(()) };
+        let pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(pid)).call("pidfd_open")?;
+        let stage = std::mem::replace(&mut self.pidfd, pidfd);
+        self.pid = pid;
+        sys::wait::waitid_pidfd(stage.as_fd(), sys::wait::WEXITED).call("waitid").map(|_| ())
+    }
+
     /// Waits until the program's own process has executed.
     ///
     /// # Errors
@@ -59,10 +69,9 @@ impl Assembled {
 /// # Errors
 /// The failure that the records tell of.
 pub(super) fn executed(plan: &Plan, records: &Records) -> Result<()> {
-    let last = records.entered().and_then(|index| plan.steps.get(index));
-    match (records.failure(), last) {
-        (None, Some(planned)) if matches!(planned.step, Step::Exec) => Ok(()),
-        _ => Err(failure::failed(plan, records)),
+    match records.executed() {
+        true => Ok(()),
+        false => Err(failure::failed(plan, records)),
     }
 }
 
@@ -89,6 +98,7 @@ impl Drop for Assembled {
 pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     let channel = Channel::open()?;
     plan.keep_fds = kept(plan, &channel);
+    channel.records.finish_line(plan.steps.len().saturating_sub(1));
     require_single_thread()?;
     let born_in = cgroup.and_then(Cgroup::clone_fd);
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
@@ -110,7 +120,7 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
 /// Ascending, as close_range needs it: the streams, the channel, and what the steps
 /// after the closing still use.
 fn kept(plan: &Plan, channel: &Channel) -> Vec<u32> {
-    let mut kept: Vec<u32> = vec![0, 1, 2];
+    let mut kept: Vec<u32> = (0..3 + u32::from(plan.preserved_fds)).collect();
     kept.extend(channel.kept());
     for planned in &plan.steps {
         match &planned.step {
@@ -177,6 +187,7 @@ fn meet(plan: &Plan, child: &mut Assembled) -> Result<bool> {
             go(child).map(|()| false)
         }
         (_, [word]) if word == Meeting::Check as u8 => {
+            child.follow()?;
             inspect::check(plan, child)?;
             set_rlimits(plan, child)?;
             go(child).map(|()| true)

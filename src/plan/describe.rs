@@ -11,6 +11,7 @@ impl Step {
             Self::BecomeRoot { .. } => "become_root",
             Self::NewSession => "new_session",
             Self::JoinNamespace { .. } => "join_namespace",
+            Self::JoinContainer { .. } => "join_container",
             Self::UnshareCgroup => "unshare_cgroup",
             Self::LoopbackUp => "loopback_up",
             Self::Hostname(_) => "hostname",
@@ -103,7 +104,9 @@ impl Step {
                     rules.iter().map(|(p, a)| format!("{}={a:#x}", p.to_string_lossy())).collect();
                 rules.join(" ")
             }
-            Self::CutPropagation { flags } | Self::RootPropagation(flags) => format!("{flags:#x}"),
+            Self::JoinContainer { nstypes: flags, .. }
+            | Self::CutPropagation { flags }
+            | Self::RootPropagation(flags) => format!("{flags:#x}"),
             _ => String::new(),
         };
         [self.name(), &self.object(), &detail]

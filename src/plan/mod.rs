@@ -31,6 +31,8 @@ pub struct Plan {
     pub steps: Vec<Planned>,
     /// File descriptors that stay open until exec, ascending; all others are closed.
     pub keep_fds: Vec<u32>,
+    /// How many descriptors from 3 on the caller hands to the program (`--preserve-fds`).
+    pub preserved_fds: u16,
     /// What the parent does to the waiting child.
     pub parent: ParentPlan,
     /// What the kernel must say of the child when it is assembled.
@@ -206,6 +208,7 @@ pub enum Step {
     BecomeRoot { setgroups: bool },
     NewSession,
     JoinNamespace { fd: OwnedFd, nstype: u64, name: &'static str },
+    JoinContainer { pidfd: OwnedFd, nstypes: u64 },
     UnshareCgroup,
     LoopbackUp,
     Hostname(CString),

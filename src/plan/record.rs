@@ -14,6 +14,7 @@ const FAILED: usize = 1;
 const MAIN_STATUS: usize = 2;
 const TOOL_FAILED: usize = 3;
 const MAIN_PID: usize = 4;
+const FINISH: usize = 5;
 const SET: u64 = 1 << 63;
 
 /// The shared page, seen as records.
@@ -70,6 +71,18 @@ impl Records {
     pub fn fail(&self, failure: Failure) {
         let word = if failure.in_tool { TOOL_FAILED } else { FAILED };
         self.store(word, SET | ((failure.index as u64) << 32) | u64::from(failure.errno as i32 as u32));
+    }
+
+    /// Which step is the last: set by the parent before the clone, so that another process
+    /// can tell an execve from an early end.
+    pub fn finish_line(&self, index: usize) {
+        self.store(FINISH, index as u64 + 1);
+    }
+
+    /// Whether the child came to its last step and did not fail there.
+    pub fn executed(&self) -> bool {
+        let finish = self.load(FINISH);
+        self.failure().is_none() && finish != 0 && self.load(ENTERED) == finish
     }
 
     /// The init saw its main program end with this wait(2) status.

@@ -19,6 +19,12 @@ pub struct Surroundings<'a> {
     pub born_in_cgroup: bool,
     /// The child waits for `start` on this socket; absent for `run` and `sandbox`.
     pub listener: Option<OwnedFd>,
+    /// The program lives on when pinfold has ended (`create`, `run --detach`).
+    pub outlives: bool,
+    /// A session keyring of its own.
+    pub keyring: bool,
+    /// How many descriptors from 3 on are handed to the program.
+    pub preserved_fds: u16,
     /// stdin, stdout, stderr that replace the inherited ones.
     pub streams: [Option<OwnedFd>; 3],
 }
@@ -58,7 +64,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
         degraded.push("landlock: this kernel has none".to_owned());
     }
     let listed = steps::steps(draft, process, facts, &mut around)?;
-    let mut flags = draft.new_namespaces | clone::CLONE_CLEAR_SIGHAND;
+    let mut flags = draft.new_namespaces;
     if !around.born_in_cgroup {
         flags &= !clone::CLONE_NEWCGROUP;
     }
@@ -66,6 +72,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
         clone_flags: flags,
         steps: listed,
         keep_fds: vec![],
+        preserved_fds: around.preserved_fds,
         parent: ParentPlan {
             id_maps: draft.id_maps.clone(),
             rootless: draft.rootless,
@@ -76,6 +83,21 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
         program: program::program(process)?,
     };
     Ok(Finished { plan, bound, degraded })
+}
+
+impl<'a> Surroundings<'a> {
+    /// A foreground launch with the caller's own streams.
+    pub fn foreground(facts: &'a HostFacts) -> Self {
+        Self {
+            facts,
+            born_in_cgroup: false,
+            listener: None,
+            outlives: false,
+            keyring: true,
+            preserved_fds: 0,
+            streams: [None, None, None],
+        }
+    }
 }
 
 fn bound(draft: &Draft, facts: &Facts) -> Vec<Bound> {

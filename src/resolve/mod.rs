@@ -7,6 +7,7 @@
 mod expected;
 mod finish;
 mod idmap;
+mod join;
 mod landlock;
 mod pin;
 mod program;
@@ -14,4 +15,5 @@ mod steps;
 mod trees;
 
 pub use finish::{Bound, Finished, Surroundings, finish};
+pub use join::{Joining, join};
 pub use pin::{Facts, Identity, Pinned, pin};

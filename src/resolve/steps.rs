@@ -38,7 +38,7 @@ pub(super) fn steps(
     make_devices(&mut list, draft, devices)?;
     make_files(&mut list, draft, process)?;
     console(&mut list, process)?;
-    leave_the_host(&mut list, draft);
+    leave_the_host(&mut list, draft, around);
     redirect(&mut list, around);
     become_the_user(&mut list, draft, process)?;
     confine(&mut list, draft, process, around)?;
@@ -225,9 +225,7 @@ fn cgroup(list: &mut List, mount: &DraftMount, around: &Surroundings<'_>) -> Res
     list.add(&mount.field, Step::Mount { from: base, target, propagation: 0 });
     for hierarchy in &around.facts.cgroup_v1 {
         let path = mount.destination.join(hierarchy.trim_start_matches("name="));
-        let key =
-            if let Some(name) = hierarchy.strip_prefix("name=") { named(name) } else { hierarchy.clone() };
-        list.add(&mount.field, cgroup_v1(&key, attrs, &path)?);
+        list.add(&mount.field, cgroup_v1(hierarchy, attrs, &path)?);
     }
     if attrs & crate::sys::mount::MOUNT_ATTR_RDONLY != 0 {
         list.add(&mount.field, Step::ReadonlyPath(path_c_string(&mount.destination)?));
@@ -235,15 +233,11 @@ fn cgroup(list: &mut List, mount: &DraftMount, around: &Surroundings<'_>) -> Res
     Ok(())
 }
 
-fn named(name: &str) -> String {
-    format!("name={name}")
-}
-
 /// A v1 hierarchy, `none,name=X` for one without controllers.
 fn cgroup_v1(key: &str, attrs: u64, path: &Path) -> Result<Step> {
     let options = match key.split_once('=') {
         Some((key, value)) => vec![(c"none".to_owned(), None), (c_string(key)?, Some(c_string(value)?))],
-        None => vec![(c_string(key)?, None)],
+        None => key.split(',').map(|key| Ok((c_string(key)?, None))).collect::<Result<_>>()?,
     };
     let from = MountFrom::Fresh(FreshFs { fstype: c"cgroup".to_owned(), options, attrs });
     Ok(Step::Mount { from, target: Target::new(path, TargetKind::Directory)?, propagation: 0 })
@@ -308,7 +302,7 @@ fn console(list: &mut List, process: &Process) -> Result<()> {
 
 /// Masks and read-only paths come when all mounts are in place; then nothing of the host
 /// is left open.
-fn leave_the_host(list: &mut List, draft: &Draft) {
+fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
     list.add("", Step::Pivot);
     for (key, value, field) in &draft.sysctls {
         list.add(field, Step::Sysctl { key: key.clone(), value: value.clone() });
@@ -325,7 +319,9 @@ fn leave_the_host(list: &mut List, draft: &Draft) {
     if draft.root.propagation != 0 {
         list.add("/linux/rootfsPropagation", Step::RootPropagation(draft.root.propagation));
     }
-    list.add("", Step::SessionKeyring);
+    if around.keyring {
+        list.add("", Step::SessionKeyring);
+    }
 }
 
 fn redirect(list: &mut List, around: &mut Surroundings<'_>) {
@@ -364,7 +360,7 @@ fn become_the_user(list: &mut List, draft: &Draft, process: &Process) -> Result<
 }
 
 fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surroundings<'_>) -> Result<()> {
-    if around.listener.is_none() {
+    if !around.outlives {
         list.add("", Step::DieWithParent);
     }
     list.add("/process/cwd", Step::Chdir(path_c_string(&process.cwd)?));
@@ -390,10 +386,7 @@ fn run_program(
     if let Some(listener) = around.listener.take() {
         list.add("", Step::AwaitStart { listener });
     }
-    if let (true, Some(profile)) = (process.no_new_privs, &draft.seccomp) {
-        let program = profile.compile()?.instructions().to_vec();
-        list.add("/linux/seccomp", Step::LateSeccomp(program, profile.filter_flags()));
-    }
+    late_filter(list, draft, process)?;
     if draft.init {
         list.add("", Step::Dumpable(false));
         list.add("", Step::BecomeInit);
@@ -414,4 +407,45 @@ fn c_string(text: &str) -> Result<CString> {
 fn path_c_string(path: &Path) -> Result<CString> {
     CString::new(path.as_os_str().as_bytes())
         .map_err(|error| Error::usage(error.to_string()).object(path.display()))
+}
+
+/// The list of `exec`: the same parts in the same order, around the entry into the
+/// container's namespaces.
+pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining) -> Result<Vec<Planned>> {
+    let mut list = List { steps: vec![] };
+    list.add("", Step::AwaitRelease);
+    let joins_pid = joining.nstypes & clone::CLONE_NEWPID != 0;
+    let joins_user = joining.nstypes & clone::CLONE_NEWUSER != 0;
+    list.add("", Step::NewSession);
+    list.add("", Step::JoinContainer { pidfd: joining.pidfd, nstypes: joining.nstypes });
+    if joins_user && draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
+        list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
+    }
+    list.add("", Step::SessionKeyring);
+    list.add("", Step::CloseFds);
+    become_the_user(&mut list, draft, process)?;
+    if joins_pid {
+        list.add("", Step::Dumpable(false));
+        list.add("", Step::EnterPidNamespace);
+    }
+    if !joining.outlives {
+        list.add("", Step::DieWithParent);
+    }
+    list.add("/process/cwd", Step::Chdir(path_c_string(&process.cwd)?));
+    list.add("/process/cwd", Step::ProveCwd);
+    list.add("/process/args/0", Step::FindProgram);
+    list.add("", Step::MeetForCheck);
+    late_filter(&mut list, draft, process)?;
+    list.add("", Step::ResetSignals);
+    list.add("/process/args/0", Step::Exec);
+    Ok(list.steps)
+}
+
+/// With no_new_privs the filter comes last, so that it need not allow what pinfold does.
+fn late_filter(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
+    if let (true, Some(profile)) = (process.no_new_privs, &draft.seccomp) {
+        let program = profile.compile()?.instructions().to_vec();
+        list.add("/linux/seccomp", Step::LateSeccomp(program, profile.filter_flags()));
+    }
+    Ok(())
 }

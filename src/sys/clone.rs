@@ -151,11 +151,14 @@ pub fn exit_now(code: i32) -> ! {
 /// (clone3 hides them in memory, so filters answer it with ENOSYS). `None` in the child.
 ///
 /// # Errors
-/// EAGAIN: RLIMIT_NPROC or pids.max. ENOMEM.
-pub fn fork_plain() -> Result<Option<i32>> {
+/// EAGAIN: RLIMIT_NPROC or pids.max. ENOMEM. EINVAL: a flag other than CLONE_PARENT.
+pub fn fork_plain(flags: u64) -> Result<Option<i32>> {
+    if flags & !CLONE_PARENT != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let flags = flags | u64::from(libc::SIGCHLD.unsigned_abs());
     // SAFETY: no flag shares memory and no stack is given: the child runs on its own copy.
     // Zeroes fit both argument orders of clone(2) (x86_64 and aarch64 swap the last two).
-    let pid =
-        int(unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0_usize, 0_usize, 0_usize, 0_usize) })?;
+    let pid = int(unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) })?;
     Ok((pid != 0).then_some(pid))
 }

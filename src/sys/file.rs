@@ -218,3 +218,9 @@ pub fn take_inherited(number: u32) -> Result<OwnedFd> {
     super::close_range::close_range(number, number, 0)?;
     Ok(own)
 }
+
+/// Whether a descriptor of this number is open.
+pub fn is_open(number: i32) -> bool {
+    // SAFETY: reads a flag of a descriptor; a number that is not open gives EBADF.
+    unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) >= 0 }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::text_file;
+use super::super::text_file;
 use super::users::User;
 use crate::cli::SandboxArgs;
 use crate::error::{Context, Error, Result};

@@ -9,7 +9,6 @@ mod run;
 mod seccomp;
 mod secrets;
 mod spec;
-mod text_file;
 mod users;
 
 use crate::cli::{Global, SandboxArgs};
@@ -66,6 +65,6 @@ fn refuse_degraded(args: &SandboxArgs, degraded: &[String]) -> Result<()> {
 /// Prints the very Plan that a launch would use, and launches nothing.
 fn explain(asked: &Asked, host: &Host) -> Result<ExitCode> {
     let finished = run::plan(asked, host, None)?;
-    print!("{}", super::explain::render(&finished.plan, &asked.degraded));
+    super::output::print(&super::explain::render(&finished.plan, &asked.degraded))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use serde_json::{Value, json};
 
-use super::text_file;
+use super::super::text_file;
 use crate::cli::SandboxArgs;
 use crate::draft::{DraftEntry, DraftFile};
 use crate::error::{Call, Context, Result};

@@ -8,12 +8,13 @@ use super::report::Reporter;
 use super::{Asked, Host};
 use crate::cgroup::{Cgroup, CgroupPath, Counters};
 use crate::cli::{Global, SandboxArgs};
-use crate::commands::entry::{self, Entry};
-use crate::error::{Call, ExitCode, Result};
+use crate::commands::entry::{self, Entry, NewEntry};
+use crate::error::{Call, Error, ExitCode, Result};
 use crate::launch::{self, Ended, Ending, Evidence, Outcome, Stream};
 use crate::plan::Step;
 use crate::policy;
 use crate::resolve::{self, Finished, Surroundings};
+use crate::state::ContainerKind;
 use crate::sys;
 
 /// Grace between SIGTERM and the end when `--grace` is not given.
@@ -29,8 +30,19 @@ pub(super) fn run(
     asked: Asked,
     reporter: &mut Reporter,
 ) -> Result<ExitCode> {
-    let entry = Entry::sandbox(global, host, &asked.draft, asked.id_range.as_ref())?;
-    let cgroup = make_cgroup(host, &asked, &entry)?;
+    let id = entry::random_id()?;
+    let group = match host.hierarchies.writable() {
+        true => Some(cgroup_path(host, &id)?),
+        false => None,
+    };
+    let entry = Entry::make(global, host, new_entry(&id, host, &asked, group.as_ref())?)?;
+    let cgroup = match make_cgroup(host, &asked, group.as_ref()) {
+        Ok(cgroup) => cgroup,
+        Err(error) => {
+            entry.remove()?;
+            return Err(error);
+        }
+    };
     let ran = in_cgroup(args, host, &asked, cgroup.as_ref(), reporter);
     let removed = match &cgroup {
         Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
@@ -42,18 +54,32 @@ pub(super) fn run(
     Ok(code)
 }
 
+fn new_entry(id: &str, host: &Host, asked: &Asked, group: Option<&CgroupPath>) -> Result<NewEntry> {
+    let directory = asked.draft.root.directory.as_ref();
+    Ok(NewEntry {
+        id: id.to_owned(),
+        oci_version: "1.3.0".to_owned(),
+        bundle: String::new(),
+        rootfs: directory.map(|path| path.display().to_string()).unwrap_or_default(),
+        owner: crate::state::owner::name(host.facts.euid)?,
+        annotations: std::collections::BTreeMap::new(),
+        kind: ContainerKind::Sandbox,
+        cgroup: group.map(ToString::to_string).unwrap_or_default(),
+        ephemeral: true,
+        id_range: asked.id_range.as_ref().map(crate::state::IdRange::slot),
+    })
+}
+
 /// A cgroup where the caller may make one; what it cannot limit is named already.
-fn make_cgroup(host: &Host, asked: &Asked, entry: &Entry) -> Result<Option<Cgroup>> {
+fn make_cgroup(host: &Host, asked: &Asked, group: Option<&CgroupPath>) -> Result<Option<Cgroup>> {
     let limits = &asked.draft.limits;
-    if !host.hierarchies.writable() {
-        return match *limits == crate::cgroup::Limits::default() {
-            true => Ok(None),
-            false => Err(crate::error::Error::setup("no cgroup that this caller may write to")
-                .field("--memory, --cpus, --pids-limit")
-                .hint("start pinfold in a delegated cgroup: `systemd-run --user --scope -p Delegate=yes pinfold ...`")),
-        };
+    match group {
+        Some(path) => Cgroup::create(&host.hierarchies, path, limits).map(Some),
+        None if *limits == crate::cgroup::Limits::default() => Ok(None),
+        None => Err(Error::setup("no cgroup that this caller may write to")
+            .field("--memory, --cpus, --pids-limit")
+            .hint("start pinfold in a delegated cgroup: `systemd-run --user --scope -p Delegate=yes pinfold ...`")),
     }
-    Cgroup::create(&host.hierarchies, &cgroup_path(host, entry.id())?, limits).map(Some)
 }
 
 pub(super) fn cgroup_path(host: &Host, id: &str) -> Result<CgroupPath> {
@@ -135,7 +161,7 @@ fn plan_with(
     let facts = resolve::pin(&asked.draft, cwd.as_fd())?;
     policy::judge(&asked.draft, &facts).enforce()?;
     let born_in_cgroup = cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some());
-    let around = Surroundings { facts: &host.facts, born_in_cgroup, listener: None, streams };
+    let around = Surroundings { born_in_cgroup, streams, ..Surroundings::foreground(&host.facts) };
     resolve::finish(&asked.draft, facts, around)
 }
 

@@ -1,6 +1,6 @@
 //! Which system calls the program may make.
 
-use super::text_file;
+use super::super::text_file;
 use crate::cli::SandboxArgs;
 use crate::error::{Context, Error, Result};
 use crate::seccomp::{Profile, builtin};

@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::text_file;
+use super::super::text_file;
 use super::users::User;
 use crate::cli::SandboxArgs;
 use crate::draft::DraftFile;

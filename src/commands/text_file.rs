@@ -10,14 +10,20 @@ use crate::error::{Call, Context, Error, Result};
 use crate::sys;
 
 /// Reads a file that the caller named, at most `limit` bytes.
-pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// openat2(2), read(2); not a regular file; larger than the limit.
+pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
     let how = how(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
     read_open(&file, limit).on(path.display())
 }
 
-/// Reads a file of an image: links are followed inside `root` only. `None` where there is none.
-pub(super) fn read_in_root(root: BorrowedFd<'_>, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+/// Reads a file below `root`: links are followed inside it only. `None` where there is none.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in_root(root: BorrowedFd<'_>, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     let how = how(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     match nix::fcntl::openat2(root, path, how) {
         Err(nix::errno::Errno::ENOENT) => Ok(None),
@@ -40,7 +46,10 @@ fn read_open(file: &OwnedFd, limit: usize) -> Result<Vec<u8>> {
 }
 
 /// Reads to the end, at most `limit` bytes.
-pub(super) fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// read(2); larger than the limit.
+pub fn read_all(file: BorrowedFd<'_>, limit: usize) -> Result<Vec<u8>> {
     let mut content = vec![];
     let mut buffer = [0_u8; 8192];
     loop {

@@ -1,0 +1,193 @@
+//! A bundle: a directory with config.json. runtime-spec, bundle.md, config.md.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use oci_spec::runtime::Spec;
+use serde_json::Value;
+
+use super::text_file;
+use crate::cli::LaunchArgs;
+use crate::error::{Call, Context, Error, Result};
+
+const CONFIG: &str = "config.json";
+const CONFIG_LIMIT: usize = 16 << 20;
+
+/// An opened bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The directory: relative paths begin here.
+    pub dir: OwnedFd,
+    /// Its absolute path, for `state`.
+    pub path: PathBuf,
+    /// The configuration.
+    pub spec: Spec,
+    /// Its text as it was read: later edits of the file do not matter.
+    pub text: Vec<u8>,
+    /// What the caller should know and runc only warns of.
+    pub warnings: Vec<String>,
+}
+
+impl Bundle {
+    /// Opens the bundle that a launch names.
+    ///
+    /// # Errors
+    /// A missing bundle or config.json; JSON that is not a configuration, with its field.
+    pub fn open(args: &LaunchArgs) -> Result<Self> {
+        let path = args.bundle.as_ref().map_or(Path::new("."), |path| path.as_path());
+        let dir = open_directory(path).on(path.display()).at("--bundle")?;
+        let text = match &args.config {
+            Some(file) => text_file::read(file.as_path(), CONFIG_LIMIT).at("--config")?,
+            None => read_config(dir.as_fd())?,
+        };
+        let (spec, warnings) = parse(&text)?;
+        let path = absolute(dir.as_fd())?;
+        Ok(Self { dir, path, spec, text, warnings })
+    }
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")
+}
+
+fn read_config(dir: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    text_file::read_in_root(dir, Path::new(CONFIG), CONFIG_LIMIT)?.ok_or_else(|| {
+        Error::call("openat2", nix::errno::Errno::ENOENT)
+            .object(CONFIG)
+            .field("--bundle")
+            .hint("a bundle is a directory with a config.json; `pinfold spec` writes one")
+    })
+}
+
+fn absolute(dir: BorrowedFd<'_>) -> Result<PathBuf> {
+    use std::os::fd::AsRawFd;
+    let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
+    nix::fcntl::readlink(link.as_str()).map(PathBuf::from).call("readlink").on(link)
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// The place in the JSON text, or the JSON pointer of the value that is wrong.
+pub fn parse(text: &[u8]) -> Result<(Spec, Vec<String>)> {
+    let mut value: Value =
+        serde_json::from_slice(text).map_err(|error| Error::usage(error.to_string()).object(CONFIG))?;
+    let mut warnings = vec![];
+    refuse_nul(&value, "")?;
+    drop_unknown_capabilities(&mut value, &mut warnings);
+    complete(&mut value);
+    let spec = serde_path_to_error::deserialize(&value).map_err(|error| {
+        let field = pointer(error.path());
+        Error::usage(error.into_inner().to_string()).object(CONFIG).field(field)
+    })?;
+    Ok((spec, warnings))
+}
+
+/// A process object of its own, as `exec --process` gives it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_process(text: &[u8]) -> Result<oci_spec::runtime::Process> {
+    let process: Value =
+        serde_json::from_slice(text).map_err(|error| Error::usage(error.to_string()).field("--process"))?;
+    let mut whole = serde_json::json!({ "process": process });
+    let mut warnings = vec![];
+    refuse_nul(&whole, "")?;
+    drop_unknown_capabilities(&mut whole, &mut warnings);
+    complete(&mut whole);
+    let process = whole.get("process").cloned().unwrap_or_default();
+    serde_path_to_error::deserialize(&process).map_err(|error| {
+        let field = format!("/process{}", pointer(error.path()));
+        Error::usage(error.into_inner().to_string()).field(field)
+    })
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segment = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{key}"),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(segment).collect()
+}
+
+/// No path, argument or name may hold a NUL: the kernel would see another string than the
+/// policy did.
+fn refuse_nul(value: &Value, path: &str) -> Result<()> {
+    match value {
+        Value::String(text) if text.contains('\0') => Err(Error::usage("contains a NUL byte").field(path)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, value)| refuse_nul(value, &format!("{path}/{index}"))),
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| match key.contains('\0') {
+            true => Err(Error::usage("a key contains a NUL byte").field(path)),
+            false => refuse_nul(value, &format!("{path}/{key}")),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// config.md: what cannot be mapped is logged as a warning and left out.
+fn drop_unknown_capabilities(value: &mut Value, warnings: &mut Vec<String>) {
+    let sets = value.pointer_mut("/process/capabilities").and_then(Value::as_object_mut);
+    for (set, list) in sets.into_iter().flatten() {
+        let Some(list) = list.as_array_mut() else { continue };
+        list.retain(|name| {
+            let known = name.as_str().is_none_or(|name| name.parse::<caps::Capability>().is_ok());
+            if !known {
+                warnings.push(format!(
+                    "/process/capabilities/{set}: {name} is no capability known here, left out"
+                ));
+            }
+            known
+        });
+    }
+}
+
+/// Fields that runc takes as empty and the crate's types demand.
+fn complete(value: &mut Value) {
+    let Some(process) = value.get_mut("process").and_then(Value::as_object_mut) else { return };
+    process.entry("user").or_insert_with(|| serde_json::json!({"uid": 0, "gid": 0}));
+    process.entry("cwd").or_insert_with(|| Value::String(String::new()));
+    if let Some(user) = process.get_mut("user").and_then(Value::as_object_mut) {
+        user.entry("uid").or_insert_with(|| 0.into());
+        user.entry("gid").or_insert_with(|| 0.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        parse(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_place() {
+        assert!(refused("{").contains("config.json"));
+        let wrong = refused(r#"{"ociVersion":"1.0.2","mounts":[{"destination":"/a"},{"destination":5}]}"#);
+        assert!(wrong.starts_with("/mounts/1/destination config.json"), "{wrong}");
+    }
+
+    #[test]
+    fn a_nul_byte_is_refused_wherever_it_stands() {
+        let wrong = refused(r#"{"ociVersion":"1.0.2","process":{"args":["a","b\u0000c"],"cwd":"/"}}"#);
+        assert!(wrong.starts_with("/process/args/1"), "{wrong}");
+    }
+
+    #[test]
+    fn an_unknown_capability_is_a_warning() {
+        let text = r#"{"ociVersion":"1.0.2","process":{"args":["a"],"cwd":"/","capabilities":{"bounding":["CAP_KILL","CAP_NEW"]}}}"#;
+        let (spec, warnings) = parse(text.as_bytes()).unwrap();
+        assert_eq!(warnings.len(), 1);
+        assert!(spec.process().is_some());
+    }
+}

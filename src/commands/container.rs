@@ -1,0 +1,235 @@
+//! What the OCI verbs share: a container's entry, its cgroup, and the launch of its first
+//! process up to the point where only the program is missing.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::bundle::Bundle;
+use super::entry::{self, Entry, NewEntry};
+use super::host::Host;
+use super::{console, pid_file};
+use crate::cgroup::{Cgroup, CgroupPath};
+use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
+use crate::draft::{self, Draft, Extras};
+use crate::error::{Context, Error, Result};
+use crate::launch::{self, Assembled};
+use crate::plan::Plan;
+use crate::policy;
+use crate::resolve::{self, Surroundings};
+use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process};
+
+/// How the container goes on when its first process is assembled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Waits for `start`.
+    Created,
+    /// Runs at once and outlives pinfold.
+    Detached,
+    /// Runs at once and ends with pinfold.
+    Foreground,
+}
+
+/// A container whose first process is assembled.
+pub struct Container {
+    /// Its entry in the state directory.
+    pub entry: Entry,
+    /// Its cgroup.
+    pub cgroup: Option<Cgroup>,
+    /// The Plan that was carried out.
+    pub plan: Plan,
+    /// The process.
+    pub child: Assembled,
+}
+
+/// Makes a container. On failure nothing of it is left.
+///
+/// # Errors
+/// The configuration, the policy, or a step of the set-up.
+pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container> {
+    refuse_unsupported(global, args)?;
+    let bundle = Bundle::open(args)?;
+    let draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
+    check_terminal(&draft, args, life)?;
+    let group = cgroup_path(global, args, &draft, host)?;
+    let entry = Entry::make(global, host, new_entry(args, &bundle, &draft, group.as_ref(), host)?)?;
+    entry.save_config(&bundle.text)?;
+    match assemble(args, host, &bundle, &draft, group.as_ref(), &entry, life) {
+        Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child }),
+        Err(error) => {
+            entry.remove()?;
+            Err(error)
+        }
+    }
+}
+
+fn refuse_unsupported(global: &Global, args: &LaunchArgs) -> Result<()> {
+    let asked = [
+        (global.cgroup_manager() == CgroupManager::Systemd, "--systemd-cgroup"),
+        (args.no_pivot, "--no-pivot"),
+        (args.pidfd_socket.is_some(), "--pidfd-socket"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
+        None => Ok(()),
+    }
+}
+
+/// runc's rules: a terminal of a container that outlives the caller goes to a socket.
+fn check_terminal(draft: &Draft, args: &LaunchArgs, life: Life) -> Result<()> {
+    let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
+    match (terminal, args.console_socket.is_some(), life) {
+        (true, false, Life::Created | Life::Detached) => {
+            Err(Error::usage("cannot allocate tty if runc will detach without setting console socket")
+                .field("--console-socket"))
+        }
+        (false, true, _) | (true, true, Life::Foreground) => {
+            Err(Error::usage("cannot use console socket if runc will not detach or allocate tty")
+                .field("--console-socket"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Without `linux.cgroupsPath` the cgroup is /ID, as with runc.
+fn cgroup_path(global: &Global, args: &LaunchArgs, draft: &Draft, host: &Host) -> Result<Option<CgroupPath>> {
+    if global.cgroup_manager() == CgroupManager::Disabled {
+        return Ok(None);
+    }
+    let tolerated =
+        global.rootless == Rootless::True || (global.rootless == Rootless::Auto && host.facts.euid != 0);
+    let unasked = draft.cgroup_path.is_none() && draft.limits == crate::cgroup::Limits::default();
+    if tolerated && unasked && !host.hierarchies.writable() {
+        return Ok(None);
+    }
+    match (&draft.cgroup_path, host.hierarchies.delegated()) {
+        (Some(path), _) => Ok(Some(path.clone())),
+        (None, Some(own)) => own.child(&args.id.to_string()).map(Some),
+        (None, None) => CgroupPath::parse(&args.id.to_string()).map(Some),
+    }
+}
+
+fn new_entry(
+    args: &LaunchArgs,
+    bundle: &Bundle,
+    draft: &Draft,
+    group: Option<&CgroupPath>,
+    host: &Host,
+) -> Result<NewEntry> {
+    let annotations = bundle.spec.annotations().clone().unwrap_or_default();
+    let rootfs = draft.root.directory.as_ref().map(|path| bundle.path.join(path)).unwrap_or_default();
+    Ok(NewEntry {
+        id: args.id.to_string(),
+        oci_version: bundle.spec.version().clone(),
+        bundle: bundle.path.display().to_string(),
+        rootfs: rootfs.display().to_string(),
+        owner: crate::state::owner::name(host.facts.euid)?,
+        annotations: annotations.into_iter().collect::<BTreeMap<_, _>>(),
+        kind: ContainerKind::Oci,
+        cgroup: group.map(ToString::to_string).unwrap_or_default(),
+        ephemeral: false,
+        id_range: None,
+    })
+}
+
+fn assemble(
+    args: &LaunchArgs,
+    host: &Host,
+    bundle: &Bundle,
+    draft: &Draft,
+    group: Option<&CgroupPath>,
+    entry: &Entry,
+    life: Life,
+) -> Result<(Option<Cgroup>, Plan, Assembled)> {
+    let cgroup = group.map(|path| Cgroup::create(&host.hierarchies, path, &draft.limits)).transpose()?;
+    let assembled = in_cgroup(args, host, bundle, draft, cgroup.as_ref(), entry, life);
+    match (assembled, cgroup) {
+        (Ok((plan, child)), cgroup) => Ok((cgroup, plan, child)),
+        (Err(error), Some(cgroup)) => {
+            cgroup.kill()?;
+            cgroup.remove()?;
+            Err(error)
+        }
+        (Err(error), None) => Err(error),
+    }
+}
+
+fn in_cgroup(
+    args: &LaunchArgs,
+    host: &Host,
+    bundle: &Bundle,
+    draft: &Draft,
+    cgroup: Option<&Cgroup>,
+    entry: &Entry,
+    life: Life,
+) -> Result<(Plan, Assembled)> {
+    let facts = resolve::pin(draft, bundle.dir.as_fd())?;
+    policy::judge(draft, &facts).enforce()?;
+    let around = Surroundings {
+        born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
+        listener: listener(entry, life)?,
+        outlives: life != Life::Foreground,
+        keyring: !args.no_new_keyring,
+        preserved_fds: preserved(args.preserve_fds)?,
+        ..Surroundings::foreground(&host.facts)
+    };
+    let mut finished = resolve::finish(draft, facts, around)?;
+    let child = launch::assemble(&mut finished.plan, cgroup)?;
+    if let (Some(socket), Some(master)) = (&args.console_socket, &child.console) {
+        console::send(socket.as_path(), master.as_fd()).at("--console-socket")?;
+    }
+    entry.update(|state| {
+        state.init = Process::of(child.pid)?;
+        state.phase = Phase::Created;
+        state.binds = finished.bound.iter().map(bind_identity).collect();
+        Ok(())
+    })?;
+    if let Some(path) = &args.pid_file {
+        pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
+    }
+    Ok((finished.plan, child))
+}
+
+fn listener(entry: &Entry, life: Life) -> Result<Option<OwnedFd>> {
+    match life {
+        Life::Created => entry.listen().map(Some),
+        Life::Detached | Life::Foreground => Ok(None),
+    }
+}
+
+/// The descriptors that the caller hands on must be open.
+pub fn preserved(count: u16) -> Result<u16> {
+    for number in 3..3 + u32::from(count) {
+        let raw =
+            i32::try_from(number).map_err(|error| Error::usage(error.to_string()).field("--preserve-fds"))?;
+        if !crate::sys::file::is_open(raw) {
+            return Err(Error::usage(format!("descriptor {number} is not open")).field("--preserve-fds"));
+        }
+    }
+    Ok(count)
+}
+
+fn bind_identity(bound: &resolve::Bound) -> BindIdentity {
+    let source = &bound.source;
+    BindIdentity {
+        destination: bound.destination.clone(),
+        source: source.path.display().to_string(),
+        dev: source.dev,
+        ino: source.ino,
+        mnt_id: source.mnt_id,
+        kind: match source.file_type {
+            libc::S_IFDIR => BindKind::Directory,
+            libc::S_IFREG => BindKind::File,
+            _ => BindKind::Other,
+        },
+        uid: source.uid,
+        gid: source.gid,
+    }
+}
+
+/// The caller, for a foreground launch.
+///
+/// # Errors
+/// As [`entry::caller`].
+pub fn caller() -> Result<Option<OwnedFd>> {
+    entry::caller()
+}

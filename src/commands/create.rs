@@ -1,0 +1,20 @@
+//! `create`: everything of the configuration is applied; the program waits for `start`.
+
+use super::container::{self, Life};
+use super::host::Host;
+use super::protect;
+use crate::cli::{CreateArgs, Global};
+use crate::error::{ExitCode, Result};
+
+/// Creates a container and lets go of it.
+///
+/// # Errors
+/// As [`container::make`].
+pub fn run(global: &Global, args: &CreateArgs) -> Result<ExitCode> {
+    protect::own_binary()?;
+    let host = Host::read()?;
+    let mut container = container::make(global, &args.launch, &host, Life::Created)?;
+    container.child.release();
+    container.entry.let_go();
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,74 @@
+//! `delete`: removes a stopped container and all that create made, and nothing else.
+
+use std::time::Duration;
+
+use super::entry;
+use super::host::Host;
+use crate::cli::{DeleteArgs, Global};
+use crate::error::{Error, ExitCode, Result};
+use crate::state::{Action, State, StateRoot, Status, id_range};
+
+/// How long the kernel may take to end a killed tree.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Deletes a container.
+///
+/// # Errors
+/// It is running and `--force` was not given; with it an unknown id is no error.
+pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
+    let root = entry::open_root(global)?;
+    let id = args.id.to_string();
+    let dir = match root.open_container(&id) {
+        Err(error) if args.force && error.errno().is_none() => return Ok(ExitCode::SUCCESS),
+        other => other?,
+    };
+    let host = Host::read()?;
+    let state = {
+        let changes = dir.lock_changes()?;
+        let state = changes.load()?;
+        let status = Status::observe(&state)?;
+        if !args.force {
+            status.may(Action::Delete, &id)?;
+        }
+        if status != Status::Stopped {
+            end(&host, &state)?;
+        }
+        state
+    };
+    entry::remove_cgroup(&host, &state)?;
+    if let Some(slot) = state.id_range {
+        id_range::release(&StateRoot::open(None)?, slot)?;
+    }
+    root.remove(dir)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Kills the first process, with which the kernel ends its pid namespace, and the cgroup.
+fn end(host: &Host, state: &State) -> Result<()> {
+    if let Some(init) = state.init {
+        match super::kill::send(init, libc::SIGKILL) {
+            Err(error) if error.errno().is_some() => return Err(error),
+            _ => {}
+        }
+        wait_for_end(init)?;
+    }
+    entry::remove_cgroup(host, state)
+}
+
+fn wait_for_end(init: crate::state::Process) -> Result<()> {
+    use std::os::fd::AsFd;
+    let Ok(pidfd) = crate::sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(init.pid)) else {
+        return Ok(());
+    };
+    if !init.lives()? {
+        return Ok(());
+    }
+    let mut watched = [crate::sys::poll::PollFd::new(pidfd.as_fd(), crate::sys::poll::POLLIN)];
+    let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
+    match crate::sys::poll::ppoll(&mut watched, Some(patience)) {
+        Ok(0) => Err(Error::setup("the container's first process does not end")
+            .hint("it may hang in the kernel; see /proc/PID/stack")),
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(errno) => Err(Error::call("ppoll", errno)),
+    }
+}

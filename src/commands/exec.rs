@@ -1,0 +1,219 @@
+//! `exec`: a further program in a running container. What the options do not say comes
+//! from the container's own configuration, so a program is never less confined than the
+//! container's own.
+
+use std::os::fd::OwnedFd;
+
+use nix::unistd::Pid;
+
+use super::container::preserved;
+use super::entry;
+use super::host::Host;
+use super::{bundle, pid_file, protect, text_file};
+use crate::cgroup::Cgroup;
+use crate::cli::{ExecArgs, Global};
+use crate::draft::{self, Draft, Extras};
+use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
+use crate::launch::{self, Assembled, Ending, Evidence};
+use crate::resolve::{self, Joining};
+use crate::state::{Action, ContainerDir, Process, State, Status};
+use crate::sys;
+
+const PROCESS_LIMIT: usize = 1 << 20;
+
+/// Runs a program in a container.
+///
+/// # Errors
+/// The container is not running; the program cannot be executed.
+pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
+    protect::own_binary()?;
+    refuse_unsupported(args)?;
+    let root = entry::open_root(global)?;
+    let dir = root.open_container(&args.id.to_string())?;
+    let host = Host::read()?;
+    let state = dir.load()?;
+    let cgroup = entry::open_cgroup(&host, &state)?;
+    check_status(&state, cgroup.as_ref(), args, dir.id())?;
+    let draft = draft(&dir, args, &host)?;
+    let joining = joining(&state, args)?;
+    let mut plan = resolve::join(&draft, joining)?;
+    let signals = launch::signals()?;
+    let mut child = launch::assemble(&mut plan, cgroup.as_ref())?;
+    if let Some(path) = &args.pid_file {
+        pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
+    }
+    child.await_exec(&plan)?;
+    match args.detach {
+        true => {
+            child.release();
+            Ok(ExitCode::SUCCESS)
+        }
+        false => supervise(&plan, &child, &signals),
+    }
+}
+
+fn supervise(plan: &crate::plan::Plan, child: &Assembled, signals: &OwnedFd) -> Result<ExitCode> {
+    let ending = Ending { caller: entry::caller()?, ..Ending::default() };
+    // Without the cgroup: it is the container's, and the container lives on.
+    let ended = launch::supervise(plan, child, None, signals, ending)?;
+    let evidence = Evidence { main_status: ended.main_status, cause: ended.cause, ..Evidence::default() };
+    Ok(launch::outcome(&evidence).own_code())
+}
+
+fn refuse_unsupported(args: &ExecArgs) -> Result<()> {
+    let asked = [
+        (args.console_socket.is_some(), "--console-socket"),
+        (args.tty, "--tty"),
+        (args.pidfd_socket.is_some(), "--pidfd-socket"),
+        (args.process_label.is_some(), "--process-label"),
+        (args.apparmor.is_some(), "--apparmor"),
+        (!args.cgroup.is_empty(), "--cgroup"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
+        None => Ok(()),
+    }
+}
+
+fn check_status(state: &State, cgroup: Option<&Cgroup>, args: &ExecArgs, id: &str) -> Result<()> {
+    let frozen = match cgroup {
+        Some(cgroup) => cgroup.is_frozen()?,
+        None => false,
+    };
+    Status::observe(state)?.with_freezer(frozen && !args.ignore_paused).may(Action::Exec, id)
+}
+
+/// The container's Draft with the process that is asked for.
+fn draft(dir: &ContainerDir, args: &ExecArgs, host: &Host) -> Result<Draft> {
+    let (mut spec, _) = bundle::parse(&dir.load_config()?)?;
+    let container = spec
+        .process()
+        .clone()
+        .ok_or_else(|| Error::usage("the container has no process").field("/process"))?;
+    let process = match &args.process {
+        Some(file) => {
+            bundle::parse_process(&text_file::read(file.as_path(), PROCESS_LIMIT).at("--process")?)?
+        }
+        None => from_flags(container, args)?,
+    };
+    spec.set_process(Some(process));
+    draft::build(&spec, &Extras::oci(), &host.facts)
+}
+
+/// Flags change single parts of the container's own process.
+fn from_flags(
+    mut process: oci_spec::runtime::Process,
+    args: &ExecArgs,
+) -> Result<oci_spec::runtime::Process> {
+    let text = |word: &std::ffi::OsString| {
+        word.to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Error::usage("not UTF-8").field("CMD").object(word.to_string_lossy()))
+    };
+    process.set_args(Some(args.command.iter().map(text).collect::<Result<_>>()?));
+    process.set_terminal(Some(args.tty));
+    if let Some(cwd) = &args.cwd {
+        process.set_cwd(cwd.as_path().to_owned());
+    }
+    let mut env = process.env().clone().unwrap_or_default();
+    for entry in &args.env {
+        let value = entry.value.clone().or_else(|| std::env::var_os(&entry.key)).unwrap_or_default();
+        env.push(format!("{}={}", text(&entry.key)?, text(&value)?));
+    }
+    process.set_env(Some(env));
+    let mut user = process.user().clone();
+    if let Some(asked) = &args.user {
+        user.set_uid(number(&asked.user)?);
+        if let Some(group) = &asked.group {
+            user.set_gid(number(group)?);
+        }
+    }
+    let mut groups = user.additional_gids().clone().unwrap_or_default();
+    groups.extend(args.additional_gids.iter().map(|gid| gid.raw()));
+    user.set_additional_gids(Some(groups));
+    process.set_user(user);
+    if args.no_new_privs {
+        process.set_no_new_privileges(Some(true));
+    }
+    add_capabilities(&mut process, args)?;
+    Ok(process)
+}
+
+fn number(asked: &crate::types::Principal) -> Result<u32> {
+    match asked {
+        crate::types::Principal::Id(id) => Ok(id.raw()),
+        crate::types::Principal::Name(name) => {
+            Err(Error::usage("a number is needed: the runtime reads no accounts of the container")
+                .field("--user")
+                .object(name))
+        }
+    }
+}
+
+/// `--cap` adds to bounding, effective and permitted, and to ambient for a user other than root.
+fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -> Result<()> {
+    use std::str::FromStr;
+    if args.cap.is_empty() {
+        return Ok(());
+    }
+    let mut caps = process.capabilities().clone().unwrap_or_default();
+    let mut added = std::collections::HashSet::new();
+    for cap in &args.cap {
+        let name = cap.to_string();
+        let name = name.strip_prefix("CAP_").unwrap_or(&name);
+        added.insert(
+            oci_spec::runtime::Capability::from_str(name)
+                .map_err(|error| Error::usage(error.to_string()).field("--cap"))?,
+        );
+    }
+    let with = |set: &Option<std::collections::HashSet<_>>| {
+        let mut set = set.clone().unwrap_or_default();
+        set.extend(added.iter().copied());
+        Some(set)
+    };
+    let sets = (with(caps.bounding()), with(caps.effective()), with(caps.permitted()));
+    caps.set_bounding(sets.0).set_effective(sets.1).set_permitted(sets.2);
+    process.set_capabilities(Some(caps));
+    Ok(())
+}
+
+/// The container's first process, held by pidfd: all its namespaces are joined through it.
+fn joining(state: &State, args: &ExecArgs) -> Result<Joining> {
+    let init: Process = state.init.ok_or_else(|| Error::usage("container not running"))?;
+    let pidfd = sys::pidfd::pidfd_open(Pid::from_raw(init.pid)).call("pidfd_open")?;
+    if !init.lives()? {
+        return Err(Error::new(Kind::IdentityChanged, "the container's first process is gone"));
+    }
+    Ok(Joining {
+        pidfd,
+        nstypes: namespaces_apart(init.pid)?,
+        outlives: args.detach,
+        preserved_fds: preserved(args.preserve_fds)?,
+    })
+}
+
+/// The namespaces in which the container differs from pinfold: joining one's own is
+/// refused for the user namespace (setns(2)).
+fn namespaces_apart(pid: i32) -> Result<u64> {
+    use crate::sys::clone as ns;
+    let names = [
+        ("user", ns::CLONE_NEWUSER),
+        ("mnt", ns::CLONE_NEWNS),
+        ("pid", ns::CLONE_NEWPID),
+        ("net", ns::CLONE_NEWNET),
+        ("ipc", ns::CLONE_NEWIPC),
+        ("uts", ns::CLONE_NEWUTS),
+        ("cgroup", ns::CLONE_NEWCGROUP),
+    ];
+    let mut apart = 0;
+    for (name, bit) in names {
+        let inode = |who: &str| {
+            let path = format!("/proc/{who}/ns/{name}");
+            nix::sys::stat::stat(path.as_str()).map(|stat| stat.st_ino).call("stat").on(path)
+        };
+        if inode(&pid.to_string())? != inode("self")? {
+            apart |= bit;
+        }
+    }
+    Ok(apart)
+}

@@ -1,0 +1,77 @@
+//! `run`: create, start, wait and delete in one.
+
+use super::container::{self, Container, Life};
+use super::host::Host;
+use super::protect;
+use crate::cgroup::Counters;
+use crate::cli::{Global, RunArgs};
+use crate::error::{ExitCode, Result};
+use crate::launch::{self, Ending, Evidence};
+use crate::state::Phase;
+
+/// Runs a container.
+///
+/// # Errors
+/// As [`container::make`]; the program cannot be executed.
+pub fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
+    protect::own_binary()?;
+    let host = Host::read()?;
+    match args.detach {
+        true => detached(global, args, &host),
+        false => foreground(global, args, &host),
+    }
+}
+
+fn detached(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
+    let mut container = container::make(global, &args.launch, host, Life::Detached)?;
+    match container.child.await_exec(&container.plan).and_then(|()| mark_started(&container)) {
+        Ok(()) => {
+            container.child.release();
+            container.entry.let_go();
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            remove(container)?;
+            Err(error)
+        }
+    }
+}
+
+fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
+    let signals = launch::signals()?;
+    let ending = Ending { caller: container::caller()?, ..Ending::default() };
+    let container = container::make(global, &args.launch, host, Life::Foreground)?;
+    let ran = supervise(&container, &signals, ending);
+    match args.keep {
+        true => container.entry.update(|_| Ok(()))?,
+        false => remove(container)?,
+    }
+    ran
+}
+
+fn supervise(container: &Container, signals: &std::os::fd::OwnedFd, ending: Ending) -> Result<ExitCode> {
+    container.child.await_exec(&container.plan)?;
+    mark_started(container)?;
+    let ended =
+        launch::supervise(&container.plan, &container.child, container.cgroup.as_ref(), signals, ending)?;
+    let evidence = Evidence { main_status: ended.main_status, cause: ended.cause, ..Evidence::default() };
+    debug_assert_eq!(evidence.before, Counters::default());
+    Ok(launch::outcome(&evidence).own_code())
+}
+
+fn mark_started(container: &Container) -> Result<()> {
+    container.entry.update(|state| {
+        state.phase = Phase::Started;
+        Ok(())
+    })
+}
+
+/// What `delete` does, for a container that this process made.
+fn remove(container: Container) -> Result<()> {
+    drop(container.child);
+    if let Some(cgroup) = &container.cgroup {
+        cgroup.kill()?;
+        cgroup.remove()?;
+    }
+    container.entry.remove()
+}

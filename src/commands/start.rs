@@ -1,0 +1,89 @@
+//! `start`: the waiting process executes its program.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use super::entry;
+use crate::cli::{Global, StartArgs};
+use crate::error::{Call, Error, ExitCode, Kind, Result};
+use crate::plan::Records;
+use crate::state::{Action, ContainerDir, Phase, State, Status};
+use crate::sys;
+
+const GO: &[u8] = b"g";
+
+/// Starts a created container.
+///
+/// # Errors
+/// It is not in the created state; the program cannot be executed.
+pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
+    let root = entry::open_root(global)?;
+    let dir = root.open_container(&args.id.to_string())?;
+    let changes = dir.lock_changes()?;
+    let mut state = changes.load()?;
+    Status::observe(&state)?.may(Action::Start, dir.id())?;
+    if !has_process(&dir)? {
+        return Err(Error::usage("the configuration has no process to start").field("/process"));
+    }
+    let records = release(&dir, &state)?;
+    if !records.executed() {
+        return Err(failed(&records));
+    }
+    state.phase = Phase::Started;
+    changes.save(&state)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn has_process(dir: &ContainerDir) -> Result<bool> {
+    let (spec, _) = super::bundle::parse(&dir.load_config()?)?;
+    Ok(spec.process().is_some())
+}
+
+/// Says go, and waits until the process has executed or ended.
+fn release(dir: &ContainerDir, state: &State) -> Result<Records> {
+    let stream =
+        socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
+    let address = UnixAddr::new(entry::start_socket(dir).as_str()).call("connect")?;
+    connect(stream.as_raw_fd(), &address).call("connect")?;
+    check_peer(&stream, state)?;
+    let mut word = [0_u8; 1];
+    let (_, page) = sys::socket::recv_fd(stream.as_fd(), &mut word).call("recvmsg")?;
+    let page = page.ok_or_else(|| Error::setup("the waiting process sent no records"))?;
+    let records = Records::map(page.as_fd()).call("mmap")?;
+    sys::socket::send_fd(stream.as_fd(), GO, None).call("sendmsg")?;
+    match sys::socket::recv_fd(stream.as_fd(), &mut word) {
+        Ok(_) | Err(Errno::ECONNRESET) => Ok(records),
+        Err(errno) => Err(Error::call("recvmsg", errno)),
+    }
+}
+
+/// Who answers must be the container's own first process, not whoever bound a socket there.
+fn check_peer(stream: &OwnedFd, state: &State) -> Result<()> {
+    let peer = sys::socket::peer_pid(stream.as_fd()).call("getsockopt")?;
+    // The listener was bound by the launcher, whose credentials the kernel remembers.
+    let known = [state.init.map(|init| init.pid), Some(state.launcher.pid)];
+    match known.contains(&Some(peer.as_raw())) {
+        true => Ok(()),
+        false => Err(Error::new(Kind::IdentityChanged, "another process listens on the start socket")),
+    }
+}
+
+fn failed(records: &Records) -> Error {
+    let errno = records.failure().map(|failure| failure.errno);
+    match errno {
+        Some(Errno::ENOENT) => Error::new(Kind::ExecNotFound, "exec: no such file or directory")
+            .field("/process/args/0")
+            .hint("the program, its interpreter (the `#!` line) or its ELF loader does not exist inside"),
+        Some(Errno::ENOEXEC) => {
+            Error::new(Kind::ExecNotExecutable, "exec: exec format error").field("/process/args/0")
+        }
+        Some(Errno::EACCES) => {
+            Error::new(Kind::ExecNotExecutable, "exec: permission denied").field("/process/args/0")
+        }
+        Some(errno) => Error::call("execve", errno).field("/process/args/0"),
+        None => Error::setup("the process ended before it executed its program")
+            .hint("a seccomp profile may deny execve itself"),
+    }
+}

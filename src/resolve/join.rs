@@ -1,0 +1,54 @@
+//! The Plan of `exec`: the same process part as at create, in the namespaces of a running
+//! container.
+//!
+//! The process that joins could be seen and traced from inside, so it is weak before it
+//! enters: the joining stage takes the target's credentials, no_new_privs and filter, is
+//! not dumpable, and only its child is born in the container's pid namespace.
+
+use std::os::fd::OwnedFd;
+
+use super::{expected, program, steps};
+use crate::draft::Draft;
+use crate::error::{Error, Result};
+use crate::plan::{ParentPlan, Plan};
+
+/// The container that is joined.
+#[derive(Debug)]
+pub struct Joining {
+    /// Its first process.
+    pub pidfd: OwnedFd,
+    /// CLONE_NEW* of the namespaces that are joined.
+    pub nstypes: u64,
+    /// The program lives on when pinfold has ended.
+    pub outlives: bool,
+    /// How many descriptors from 3 on are handed to the program.
+    pub preserved_fds: u16,
+}
+
+/// Makes the Plan.
+///
+/// # Errors
+/// No process, or a filter that cannot be compiled.
+pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
+    let process =
+        draft.process.as_ref().ok_or_else(|| Error::usage("there is no program to run").field("/process"))?;
+    let mut expected = expected::expected(draft, process);
+    // What the container has is what it had when it was made: only the process is new.
+    expected.new_namespaces.clear();
+    expected.mounts.clear();
+    let preserved_fds = joining.preserved_fds;
+    Ok(Plan {
+        clone_flags: 0,
+        steps: steps::joining(draft, process, joining)?,
+        keep_fds: vec![],
+        preserved_fds,
+        parent: ParentPlan {
+            id_maps: None,
+            rootless: draft.rootless,
+            oom_score_adj: process.oom_score_adj,
+            rlimits: process.rlimits.clone(),
+        },
+        expected,
+        program: program::program(process)?,
+    })
+}
