@@ -96,15 +96,16 @@ struct Point {
     meant: Action,
 }
 
-/// `tries` calls for each number that a rule is about, one for each other of `numbers`, with arguments
-/// at the edges of what the rules compare.
+/// `tries` calls for each number that a rule is about and the one after it, one for each other of
+/// `numbers`.
 fn points(profile: &Profile, native: Arch, numbers: &[u32], tries: usize, dice: &mut Dice) -> Vec<Point> {
-    let ruled = ruled(profile);
+    let ruled: Vec<u32> = ruled(profile).into_iter().flat_map(|number| [number, number + 1]).collect();
     let mut points = vec![];
     for audit_value in audit_values() {
         for &number in numbers {
+            let rules = rules_about(profile, audit_value, number);
             for _ in 0..if ruled.contains(&number) { tries } else { 1 } {
-                let args = arguments(profile, dice);
+                let args = arguments(&rules, dice);
                 let meant = profile.verdict(native, audit_value, number, &args);
                 points.push(Point { audit_value, number, args, meant });
             }
@@ -120,6 +121,15 @@ fn ruled(profile: &Profile) -> Vec<u32> {
     calls.flat_map(|call| Arch::ALL.into_iter().filter_map(|arch| call.number(arch))).collect()
 }
 
+/// The rules that name this call or the one before it: a range that is one too long ends there.
+pub(super) fn rules_about(profile: &Profile, audit_value: u32, number: u32) -> Vec<&Rule> {
+    let abis = Arch::ALL.into_iter().filter(|arch| arch.audit_value() == audit_value);
+    let numbers = [number, number.wrapping_sub(1)];
+    let numbers: Vec<_> = abis.flat_map(|arch| numbers.map(|number| (arch, number))).collect();
+    let about = |call: &&Call| numbers.iter().any(|(arch, number)| call.number(*arch) == Some(*number));
+    profile.rules.iter().filter(|rule| rule.calls.iter().any(|call| about(&call))).collect()
+}
+
 const EDGES: [u32; 9] =
     [0, 0x3FFF_FFFF, 0x4000_0000, 0x7FFF_FFFF, 0x8000_0000, 0xBFFF_FFFF, 0xC000_0000, u32::MAX - 1, u32::MAX];
 
@@ -128,24 +138,35 @@ fn all_numbers() -> Vec<u32> {
     (0..600).chain(0x4000_0000..0x4000_0258).chain(0xF_0000..0xF_0008).chain(EDGES).collect()
 }
 
-pub(super) fn arguments(profile: &Profile, dice: &mut Dice) -> [u64; 6] {
+/// Arguments that match one of `rules`, or miss it by one condition.
+pub(super) fn arguments(rules: &[&Rule], dice: &mut Dice) -> [u64; 6] {
     let mut args = [0; 6].map(|_: u64| dice.pick(&VALUES));
-    // One rule's own values make whole conjunctions come true.
-    if !profile.rules.is_empty() && !dice.one_in(3) {
-        let rule = &profile.rules[dice.below(profile.rules.len())];
-        for condition in &rule.conditions {
-            let masked = condition.operator == Operator::MaskedEq;
-            let value = if masked { condition.value_two } else { condition.value };
-            args[usize::from(condition.index)] = match dice.below(6) {
-                0 => value.wrapping_add(1),
-                1 => value.wrapping_sub(1),
-                2 => value ^ 0x1_0000_0000,
-                3 => value & 0xFFFF_FFFF,
-                _ => value,
-            };
-        }
+    if rules.is_empty() || dice.one_in(8) {
+        return args;
     }
-    if dice.one_in(3) {
+    let conditions = &rules[dice.below(rules.len())].conditions;
+    for condition in conditions {
+        let value = condition.value;
+        args[usize::from(condition.index)] = match condition.operator {
+            Operator::Eq | Operator::Le | Operator::Ge => value,
+            Operator::Ne | Operator::Gt => value.wrapping_add(1),
+            Operator::Lt => value.wrapping_sub(1),
+            Operator::MaskedEq => (condition.value_two & value) | (dice.roll() & !value),
+        };
+    }
+    if !conditions.is_empty() && !dice.one_in(3) {
+        let missed = &mut args[usize::from(conditions[dice.below(conditions.len())].index)];
+        let step = dice.pick(&[1, 1 << 32]);
+        *missed = match dice.below(5) {
+            0 => missed.wrapping_sub(step),
+            1 => *missed ^ step,
+            2 => *missed & 0xFFFF_FFFF,
+            3 => dice.pick(&VALUES),
+            _ => missed.wrapping_add(step),
+        };
+    }
+    // What socketcall and ipc take for the call's own number.
+    if dice.one_in(4) {
         args[0] = u64::try_from(dice.below(26)).unwrap();
     }
     args
@@ -179,9 +200,14 @@ fn a_broken_program_is_noticed() {
     let mut dice = Dice(0xB20C);
     let (mut broken, mut noticed) = (0, 0);
     for _ in 0..2 {
-        let profile = profile(&mut dice);
+        let mut profile = profile(&mut dice);
+        // What can never match cannot be broken.
+        let never = |c: &Condition| {
+            matches!((c.operator, c.value), (Operator::Lt, 0) | (Operator::Gt | Operator::Ge, u64::MAX))
+        };
+        profile.rules.retain(|rule| !rule.conditions.iter().any(never));
         let near = ruled(&profile).into_iter().flat_map(|number| [number, number.wrapping_add(1)]);
-        let points = points(&profile, native, &near.chain(EDGES).collect::<Vec<_>>(), 40, &mut dice);
+        let points = points(&profile, native, &near.chain(EDGES).collect::<Vec<_>>(), 60, &mut dice);
         let program = profile.compile_for(native).unwrap();
         assert_eq!(difference(&program, &points), None);
         for index in 0..program.instructions().len() {
@@ -194,7 +220,7 @@ fn a_broken_program_is_noticed() {
     }
     // Some mutants mean the same: a comparison that an earlier one has already decided.
     assert!(broken > 300, "{broken}");
-    assert!(noticed * 100 >= broken * 95, "{noticed} of {broken}");
+    assert!(noticed * 100 >= broken * 97, "{noticed} of {broken}");
 }
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
