@@ -18,25 +18,34 @@ pub const SIGNAL: u8 = b's';
 
 impl Child<'_> {
     /// Forks the tool, which goes on with the Plan; the init stays here.
-    pub(super) fn become_init(&mut self) -> Done {
+    ///
+    /// `detached`: it lives on without pinfold, and keeps the time itself.
+    pub(super) fn become_init(&mut self, detached: bool, deadline_ms: Option<u64>) -> Done {
         match sys::clone::fork_plain(0)? {
             None => {
                 self.in_tool = true;
                 Ok(())
             }
-            Some(tool) => match self.serve(tool) {
+            Some(tool) => match self.serve(tool, detached, deadline_ms) {
                 Ok(()) => sys::clone::exit_now(0),
                 Err(_) => sys::clone::exit_now(GAVE_UP),
             },
         }
     }
 
-    fn serve(&self, tool: i32) -> Done {
+    fn serve(&self, tool: i32, detached: bool, deadline_ms: Option<u64>) -> Done {
         self.records.main_started(tool);
+        let end = deadline_ms.map(|ms| sys::clock::monotonic_ms().saturating_add(ms));
+        let mut parent = Some(self.socket);
         let children = sys::signal::signalfd(&[libc::SIGCHLD])?;
         close_all_but(self.socket, children.as_fd())?;
         loop {
-            let ready = wait_for(self.socket, children.as_fd())?;
+            let left = end.map(|end| end.saturating_sub(sys::clock::monotonic_ms()));
+            if left == Some(0) {
+                // The end of pid 1 is the end of everything in its namespace.
+                return Ok(());
+            }
+            let ready = wait_for(parent, children.as_fd(), left)?;
             if ready.1 {
                 sys::signal::signalfd_read(children.as_fd())?;
                 if let Some(status) = reap_until(tool)? {
@@ -45,17 +54,25 @@ impl Child<'_> {
                 }
             }
             if ready.0 && !pass_on(self.socket, tool)? {
-                return Ok(());
+                match detached {
+                    true => parent = None,
+                    false => return Ok(()),
+                }
             }
         }
     }
 }
 
 /// Sleeps until the socket or the signalfd has something.
-fn wait_for(socket: BorrowedFd<'_>, children: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
+fn wait_for(
+    socket: Option<BorrowedFd<'_>>,
+    children: BorrowedFd<'_>,
+    left_ms: Option<u64>,
+) -> Result<(bool, bool), Errno> {
     use sys::poll::{POLLIN, PollFd, ppoll};
-    let mut watched = [PollFd::new(socket, POLLIN), PollFd::new(children, POLLIN)];
-    match ppoll(&mut watched, None) {
+    let socket = socket.map_or_else(PollFd::nothing, |socket| PollFd::new(socket, POLLIN));
+    let mut watched = [socket, PollFd::new(children, POLLIN)];
+    match ppoll(&mut watched, left_ms) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(errno),
     }

@@ -107,7 +107,7 @@ impl Child<'_> {
             Step::MeetForCheck => self.meet(Meeting::Check),
             Step::AwaitStart { listener } => self.await_start(listener),
             Step::EnterPidNamespace => self.enter_pid_namespace(),
-            Step::BecomeInit => self.become_init(),
+            Step::BecomeInit { detached, deadline_ms } => self.become_init(*detached, *deadline_ms),
             Step::ControllingTerminal => console::take_control(),
             Step::ResetSignals => sys::signal::reset(),
             Step::Exec => self.exec(),

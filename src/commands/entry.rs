@@ -67,6 +67,7 @@ impl Entry {
             id: new.id,
             oci_version: new.oci_version,
             init: None,
+            program: None,
             created: state::rfc3339::now(),
             bundle: new.bundle,
             rootfs: new.rootfs,
@@ -191,6 +192,19 @@ pub fn open_cgroup(host: &Host, state: &State) -> Result<Option<Cgroup>> {
     match state.cgroup.is_empty() {
         true => Ok(None),
         false => Cgroup::open(&host.hierarchies, &CgroupPath::parse(&state.cgroup)?),
+    }
+}
+
+/// The first child of a process: the program beside a sandbox's init. `None` where the
+/// kernel keeps no such list or it has ended.
+///
+/// # Errors
+/// proc_pid_stat(5) cannot be read.
+pub fn first_child(pid: i32) -> Result<Option<Process>> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    match list.split_whitespace().next().and_then(|word| word.parse().ok()) {
+        Some(child) => Process::of(child),
+        None => Ok(None),
     }
 }
 

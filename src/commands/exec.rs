@@ -16,7 +16,7 @@ use crate::draft::{self, Draft, Extras};
 use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
 use crate::launch::{self, Assembled, Ending, Evidence};
 use crate::resolve::{self, Joining};
-use crate::state::{Action, ContainerDir, Process, State, Status};
+use crate::state::{Action, ContainerDir, ContainerKind, Process, State, Status};
 use crate::sys;
 
 const PROCESS_LIMIT: usize = 1 << 20;
@@ -34,8 +34,8 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let state = dir.load()?;
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
-    let draft = draft(&dir, args, &host)?;
-    let joining = joining(&state, args)?;
+    let draft = draft(&dir, &state, args, &host)?;
+    let joining = joining(&state, args, &host)?;
     let mut plan = resolve::join(&draft, joining)?;
     let signals = launch::signals()?;
     let mut child = launch::assemble(&mut plan, cgroup.as_ref())?;
@@ -84,7 +84,7 @@ fn check_status(state: &State, cgroup: Option<&Cgroup>, args: &ExecArgs, id: &st
 }
 
 /// The container's Draft with the process that is asked for.
-fn draft(dir: &ContainerDir, args: &ExecArgs, host: &Host) -> Result<Draft> {
+fn draft(dir: &ContainerDir, state: &State, args: &ExecArgs, host: &Host) -> Result<Draft> {
     let (mut spec, _) = bundle::parse(&dir.load_config()?)?;
     let container = spec
         .process()
@@ -97,7 +97,11 @@ fn draft(dir: &ContainerDir, args: &ExecArgs, host: &Host) -> Result<Draft> {
         None => from_flags(container, args)?,
     };
     spec.set_process(Some(process));
-    draft::build(&spec, &Extras::oci(), &host.facts)
+    let extras = match state.kind {
+        ContainerKind::Oci => Extras::oci(),
+        ContainerKind::Sandbox => super::sandbox::kept_extras(&spec)?,
+    };
+    draft::build(&spec, &extras, &host.facts)
 }
 
 /// Flags change single parts of the container's own process.
@@ -178,7 +182,7 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
 }
 
 /// The container's first process, held by pidfd: all its namespaces are joined through it.
-fn joining(state: &State, args: &ExecArgs) -> Result<Joining> {
+fn joining(state: &State, args: &ExecArgs, host: &Host) -> Result<Joining> {
     let init: Process = state.init.ok_or_else(|| Error::usage("container not running"))?;
     let pidfd = sys::pidfd::pidfd_open(Pid::from_raw(init.pid)).call("pidfd_open")?;
     if !init.lives()? {
@@ -188,6 +192,7 @@ fn joining(state: &State, args: &ExecArgs) -> Result<Joining> {
         pidfd,
         nstypes: namespaces_apart(init.pid)?,
         outlives: args.detach,
+        landlock_abi: host.facts.landlock_abi,
         preserved_fds: preserved(args.preserve_fds)?,
     })
 }

@@ -25,8 +25,12 @@ pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
         return everyone(&state, signal);
     }
     Status::observe(&state)?.may(Action::Kill, dir.id())?;
-    let init = state.init.ok_or_else(not_running)?;
-    send(init, signal)?;
+    // pid 1 of a sandbox is pinfold's init; a signal is for the program beside it.
+    let target = match signal {
+        libc::SIGKILL => state.init,
+        _ => state.program.or(state.init),
+    };
+    send(target.ok_or_else(not_running)?, signal)?;
     Ok(ExitCode::SUCCESS)
 }
 

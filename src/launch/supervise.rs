@@ -104,7 +104,7 @@ pub fn supervise(
     signals: &OwnedFd,
     mut ending: Ending,
 ) -> Result<Ended> {
-    let has_init = plan.steps.iter().any(|planned| matches!(planned.step, Step::BecomeInit));
+    let has_init = plan.steps.iter().any(|planned| matches!(planned.step, Step::BecomeInit { .. }));
     let started = Instant::now();
     let relays = relays(child, &mut ending)?;
     let raw = match child.console {

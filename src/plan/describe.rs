@@ -54,7 +54,7 @@ impl Step {
             Self::AwaitStart { .. } => "await_start",
             Self::EnterPidNamespace => "enter_pid_namespace",
             Self::LateSeccomp(..) => "late_seccomp",
-            Self::BecomeInit => "become_init",
+            Self::BecomeInit { .. } => "become_init",
             Self::ControllingTerminal => "controlling_terminal",
             Self::ResetSignals => "reset_signals",
             Self::Exec => "exec",
@@ -99,6 +99,9 @@ impl Step {
             Self::SetGroups(groups) => format!("{groups:?}"),
             Self::SetGid(id) | Self::SetUid(id) => id.to_string(),
             Self::Umask(mask) => format!("{mask:04o}"),
+            Self::BecomeInit { detached, deadline_ms } => {
+                format!("detached={detached} deadline_ms={deadline_ms:?}")
+            }
             Self::Landlock { rules, .. } => {
                 let rules: Vec<_> =
                     rules.iter().map(|(p, a)| format!("{}={a:#x}", p.to_string_lossy())).collect();

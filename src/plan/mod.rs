@@ -251,7 +251,7 @@ pub enum Step {
     AwaitStart { listener: OwnedFd },
     EnterPidNamespace,
     LateSeccomp(Vec<seccompiler::sock_filter>, u64),
-    BecomeInit,
+    BecomeInit { detached: bool, deadline_ms: Option<u64> },
     ControllingTerminal,
     ResetSignals,
     Exec,

@@ -21,6 +21,8 @@ pub struct Surroundings<'a> {
     pub listener: Option<OwnedFd>,
     /// The program lives on when pinfold has ended (`create`, `run --detach`).
     pub outlives: bool,
+    /// When an init that outlives pinfold ends everything, in milliseconds from its start.
+    pub deadline_ms: Option<u64>,
     /// A session keyring of its own.
     pub keyring: bool,
     /// How many descriptors from 3 on are handed to the program.
@@ -93,6 +95,7 @@ impl<'a> Surroundings<'a> {
             born_in_cgroup: false,
             listener: None,
             outlives: false,
+            deadline_ms: None,
             keyring: true,
             preserved_fds: 0,
             streams: [None, None, None],

@@ -389,7 +389,7 @@ fn run_program(
     late_filter(list, draft, process)?;
     if draft.init {
         list.add("", Step::Dumpable(false));
-        list.add("", Step::BecomeInit);
+        list.add("", Step::BecomeInit { detached: around.outlives, deadline_ms: around.deadline_ms });
         list.add("", Step::NewSession);
     }
     if process.terminal {
@@ -434,6 +434,11 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
     list.add("/process/cwd", Step::Chdir(path_c_string(&process.cwd)?));
     list.add("/process/cwd", Step::ProveCwd);
     list.add("/process/args/0", Step::FindProgram);
+    if draft.landlock
+        && let Some(step) = landlock::step(draft, joining.landlock_abi)?
+    {
+        list.add("landlock", step);
+    }
     list.add("", Step::MeetForCheck);
     late_filter(&mut list, draft, process)?;
     list.add("", Step::ResetSignals);

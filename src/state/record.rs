@@ -22,6 +22,9 @@ pub struct State {
     pub oci_version: String,
     /// Its first process, once it was cloned.
     pub init: Option<Process>,
+    /// The program beside a sandbox's init: signals are for it.
+    #[serde(default)]
+    pub program: Option<Process>,
     /// When it was made (`rfc3339::now`).
     pub created: String,
     /// The bundle directory, absolute.
@@ -151,6 +154,7 @@ pub(super) fn sample(id: &str) -> State {
         id: id.to_owned(),
         oci_version: "1.2.0".to_owned(),
         init: None,
+        program: None,
         created: "2026-11-23T00:00:00Z".to_owned(),
         bundle: "/b".to_owned(),
         rootfs: "/b/rootfs".to_owned(),

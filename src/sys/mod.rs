@@ -14,6 +14,7 @@
 
 pub mod bpf;
 pub mod caps;
+pub mod clock;
 pub mod clone;
 pub mod close_range;
 pub mod exec;

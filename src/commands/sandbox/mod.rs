@@ -2,14 +2,18 @@
 
 mod environment;
 mod ids;
+mod keep;
 mod mounts;
 mod report;
+mod request_file;
 mod root;
 mod run;
 mod seccomp;
 mod secrets;
 mod spec;
 mod users;
+
+pub use keep::kept_extras;
 
 use crate::cli::{Global, SandboxArgs};
 use crate::draft::{self, Draft};
@@ -22,6 +26,8 @@ use report::Reporter;
 /// What was asked for, decided.
 struct Asked {
     draft: Draft,
+    /// The configuration that a further program of the sandbox goes by.
+    kept: Vec<u8>,
     id_range: Option<IdRange>,
     degraded: Vec<String>,
 }
@@ -31,6 +37,16 @@ struct Asked {
 /// # Errors
 /// Everything that kept the program from running; the report tells it too.
 pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
+    match &args.life.spec {
+        None => run_options(global, args),
+        Some(file) => {
+            let typed: Vec<_> = std::env::args_os().collect();
+            run_options(global, &request_file::together(file, &typed)?)
+        }
+    }
+}
+
+fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::open(args.life.report.as_ref())?;
     let host = Host::read()?;
     let ran = decide(args, &host).and_then(|asked| match args.life.explain {
@@ -50,7 +66,8 @@ fn decide(args: &SandboxArgs, host: &Host) -> Result<Asked> {
     let mut degraded = request.degraded;
     draft.limits = spec::limits(args, host, &mut degraded);
     refuse_degraded(args, &degraded)?;
-    Ok(Asked { draft, id_range: request.id_range, degraded })
+    let kept = keep::configuration(&request.spec, request.filter.as_deref())?;
+    Ok(Asked { draft, kept, id_range: request.id_range, degraded })
 }
 
 /// `--strict` turns a default that this host cannot give into an error.

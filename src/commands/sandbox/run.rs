@@ -9,12 +9,12 @@ use super::{Asked, Host};
 use crate::cgroup::{Cgroup, CgroupPath, Counters};
 use crate::cli::{Global, SandboxArgs};
 use crate::commands::entry::{self, Entry, NewEntry};
-use crate::error::{Call, Error, ExitCode, Result};
+use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::launch::{self, Ended, Ending, Evidence, Outcome, Stream};
 use crate::plan::Step;
 use crate::policy;
 use crate::resolve::{self, Finished, Surroundings};
-use crate::state::ContainerKind;
+use crate::state::{ContainerKind, Phase, Process};
 use crate::sys;
 
 /// Grace between SIGTERM and the end when `--grace` is not given.
@@ -30,12 +30,15 @@ pub(super) fn run(
     asked: Asked,
     reporter: &mut Reporter,
 ) -> Result<ExitCode> {
-    let id = entry::random_id()?;
+    let id = args.life.name.as_ref().map_or_else(entry::random_id, |name| Ok(name.to_string()))?;
     let group = match host.hierarchies.writable() {
         true => Some(cgroup_path(host, &id)?),
         false => None,
     };
-    let entry = Entry::make(global, host, new_entry(&id, host, &asked, group.as_ref())?)?;
+    let entry = Entry::make(global, host, new_entry(&id, host, &asked, args, group.as_ref())?)?;
+    if args.life.name.is_some() || args.life.detach {
+        entry.save_config(&asked.kept)?;
+    }
     let cgroup = match make_cgroup(host, &asked, group.as_ref()) {
         Ok(cgroup) => cgroup,
         Err(error) => {
@@ -43,7 +46,10 @@ pub(super) fn run(
             return Err(error);
         }
     };
-    let ran = in_cgroup(args, host, &asked, cgroup.as_ref(), reporter);
+    if args.life.detach {
+        return detached(args, host, asked, cgroup, entry);
+    }
+    let ran = in_cgroup(args, host, &asked, cgroup.as_ref(), &entry, reporter);
     let removed = match &cgroup {
         Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
         None => Ok(()),
@@ -54,7 +60,13 @@ pub(super) fn run(
     Ok(code)
 }
 
-fn new_entry(id: &str, host: &Host, asked: &Asked, group: Option<&CgroupPath>) -> Result<NewEntry> {
+fn new_entry(
+    id: &str,
+    host: &Host,
+    asked: &Asked,
+    args: &SandboxArgs,
+    group: Option<&CgroupPath>,
+) -> Result<NewEntry> {
     let directory = asked.draft.root.directory.as_ref();
     Ok(NewEntry {
         id: id.to_owned(),
@@ -65,7 +77,8 @@ fn new_entry(id: &str, host: &Host, asked: &Asked, group: Option<&CgroupPath>) -
         annotations: std::collections::BTreeMap::new(),
         kind: ContainerKind::Sandbox,
         cgroup: group.map(ToString::to_string).unwrap_or_default(),
-        ephemeral: true,
+        // What nobody will ask for again is swept when it has ended.
+        ephemeral: !args.life.detach || args.life.rm,
         id_range: asked.id_range.as_ref().map(crate::state::IdRange::slot),
     })
 }
@@ -94,10 +107,11 @@ fn in_cgroup(
     host: &Host,
     asked: &Asked,
     cgroup: Option<&Cgroup>,
+    entry: &Entry,
     reporter: &mut Reporter,
 ) -> Result<ExitCode> {
     let mut pipes = Pipes::open(args)?;
-    let mut finished = plan_with(asked, host, cgroup, pipes.take_program_ends())?;
+    let mut finished = plan_with(asked, host, cgroup, pipes.take_program_ends(), &Life::Foreground)?;
     reporter.planned(&finished.plan, host.facts.landlock_abi);
     let cgroup_name = cgroup.map(|cgroup| cgroup.path().to_string());
     reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
@@ -113,11 +127,90 @@ fn in_cgroup(
     let child = launch::assemble(&mut finished.plan, cgroup)?;
     // The program's ends of the pipes live on in the child alone.
     close_streams(&mut finished);
+    if args.life.name.is_some() {
+        child.await_exec(&finished.plan)?;
+        record(entry, &child)?;
+    }
     let ended = launch::supervise(&finished.plan, &child, cgroup, &signals, ending)?;
     let after = counters(cgroup)?;
     let outcome = verdict(&finished, &ended, before, after);
     reporter.ended(&outcome, &ended, before, after);
     Ok(outcome.sandbox_code())
+}
+
+/// How long the sandbox lives.
+enum Life {
+    Foreground,
+    Detached { deadline_ms: Option<u64> },
+}
+
+/// Starts it and lets go of it. Its output goes nowhere: a caller that captures pinfold's
+/// own must not wait for it.
+fn detached(
+    args: &SandboxArgs,
+    host: &Host,
+    asked: Asked,
+    cgroup: Option<Cgroup>,
+    mut entry: Entry,
+) -> Result<ExitCode> {
+    let started = start_detached(args, host, &asked, cgroup.as_ref(), &entry);
+    match started {
+        Ok(init) => {
+            entry.let_go();
+            if let Some(range) = asked.id_range {
+                range.keep(&init)?;
+            }
+            crate::commands::output::print(&format!("{}\n", entry.id()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            if let Some(cgroup) = &cgroup {
+                cgroup.kill()?;
+                cgroup.remove()?;
+            }
+            entry.remove()?;
+            Err(error)
+        }
+    }
+}
+
+fn start_detached(
+    args: &SandboxArgs,
+    host: &Host,
+    asked: &Asked,
+    cgroup: Option<&Cgroup>,
+    entry: &Entry,
+) -> Result<Process> {
+    name_degraded(&asked.degraded);
+    let deadline =
+        args.limits.timeout.map(|span| u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX));
+    let life = Life::Detached { deadline_ms: deadline };
+    let nowhere = || {
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        nix::fcntl::open("/dev/null", flags, nix::sys::stat::Mode::empty()).call("open").on("/dev/null")
+    };
+    let streams = [Some(nowhere()?), Some(nowhere()?), Some(nowhere()?)];
+    let mut finished = plan_with(asked, host, cgroup, streams, &life)?;
+    let _signals = launch::signals()?;
+    let mut child = launch::assemble(&mut finished.plan, cgroup)?;
+    child.await_exec(&finished.plan)?;
+    let init = record(entry, &child)?;
+    child.release();
+    Ok(init)
+}
+
+/// The entry of a sandbox that other verbs work on: its init, and the program beside it.
+fn record(entry: &Entry, child: &launch::Assembled) -> Result<Process> {
+    let gone = || Error::setup("the sandbox ended at once");
+    let init = Process::of(child.pid)?.ok_or_else(gone)?;
+    let program = entry::first_child(child.pid)?;
+    entry.update(|state| {
+        state.init = Some(init);
+        state.program = program;
+        state.phase = Phase::Started;
+        Ok(())
+    })?;
+    Ok(init)
 }
 
 fn verdict(finished: &Finished, ended: &Ended, before: Counters, after: Counters) -> Outcome {
@@ -148,7 +241,7 @@ fn name_degraded(degraded: &[String]) {
 
 /// The Plan, judged.
 pub(super) fn plan(asked: &Asked, host: &Host, cgroup: Option<&Cgroup>) -> Result<Finished> {
-    plan_with(asked, host, cgroup, [None, None, None])
+    plan_with(asked, host, cgroup, [None, None, None], &Life::Foreground)
 }
 
 fn plan_with(
@@ -156,12 +249,23 @@ fn plan_with(
     host: &Host,
     cgroup: Option<&Cgroup>,
     streams: [Option<OwnedFd>; 3],
+    life: &Life,
 ) -> Result<Finished> {
     let cwd = super::super::host::open_cwd()?;
     let facts = resolve::pin(&asked.draft, cwd.as_fd())?;
     policy::judge(&asked.draft, &facts).enforce()?;
     let born_in_cgroup = cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some());
-    let around = Surroundings { born_in_cgroup, streams, ..Surroundings::foreground(&host.facts) };
+    let (outlives, deadline_ms) = match life {
+        Life::Foreground => (false, None),
+        Life::Detached { deadline_ms } => (true, *deadline_ms),
+    };
+    let around = Surroundings {
+        born_in_cgroup,
+        streams,
+        outlives,
+        deadline_ms,
+        ..Surroundings::foreground(&host.facts)
+    };
     resolve::finish(&asked.draft, facts, around)
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Request {
     pub extras: Extras,
     pub id_range: Option<id_range::IdRange>,
     pub degraded: Vec<String>,
+    /// The text of the seccomp profile.
+    pub filter: Option<String>,
 }
 
 /// Reads the options.
@@ -52,7 +54,8 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     let user = users::user(args, &root.accounts)?;
     let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
     let files = secrets::files(args, &user)?;
-    let profile = seccomp::profile(args)?;
+    let filter = seccomp::text(args)?;
+    let profile = filter.as_deref().map(seccomp::profile).transpose()?;
     let document = document(args, &user, &ids, mounts.list)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     let mut degraded = vec![];
@@ -75,16 +78,17 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
         seccomp: profile,
         die_with_caller: !args.life.detach,
     };
-    Ok(Request { spec, extras, id_range: ids.range, degraded })
+    Ok(Request { spec, extras, id_range: ids.range, degraded, filter })
 }
 
 /// Options that this version does not have yet are refused, never passed over.
 fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
     let add_host = !args.identity.add_host.is_empty() && args.files.rootfs.is_some();
     let asked = [
-        (args.life.detach, "--detach"),
-        (args.life.name.is_some(), "--name"),
-        (args.life.spec.is_some(), "--spec"),
+        (args.life.detach && args.life.report.is_some(), "--report with --detach"),
+        (args.life.detach && args.process.tty, "--tty with --detach"),
+        (args.life.detach && args.limits.stdout_max.is_some(), "--stdout-max with --detach"),
+        (args.life.detach && args.limits.stderr_max.is_some(), "--stderr-max with --detach"),
         (add_host, "--add-host with --rootfs"),
     ];
     match asked.iter().find(|(given, _)| *given) {
