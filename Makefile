@@ -72,8 +72,8 @@ install:
 	$(RELEASE) completion bash >$(datadir)/bash-completion/completions/pinfold
 	$(RELEASE) completion zsh >$(datadir)/zsh/site-functions/_pinfold
 	$(RELEASE) completion fish >$(datadir)/fish/vendor_completions.d/pinfold.fish
-	install -D -m 0644 LICENSE $(datadir)/doc/pinfold/LICENSE
-	install -D -m 0644 README.md $(datadir)/doc/pinfold/README.md
+	install -d $(datadir)/doc/pinfold
+	install -m 0644 LICENSE $(wildcard *.md) $(datadir)/doc/pinfold
 
 uninstall:
 	rm -f $(bindir)/pinfold $(datadir)/man/man1/pinfold.1 $(datadir)/man/man1/pinfold-*.1
