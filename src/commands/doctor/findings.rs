@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, openat2};
-use nix::unistd::{Pid, User, geteuid};
+use nix::unistd::{Pid, geteuid};
 
 use super::cgroups::{self, Cgroups};
 use super::probe;
+use crate::state::owner;
 use crate::sys::close_range::close_range;
 use crate::sys::landlock::landlock_abi;
 use crate::sys::mount::{MountAttr, fsopen, mount_setattr, open_tree};
@@ -66,8 +67,8 @@ pub(super) struct Findings {
 pub(super) fn gather() -> Findings {
     let status = read("/proc/self/status").unwrap_or_default();
     let root = geteuid().is_root();
-    let user =
-        User::from_uid(geteuid()).ok().flatten().map_or_else(|| geteuid().to_string(), |user| user.name);
+    // Never by getpwuid(3): a static program would load the host's NSS modules.
+    let user = owner::name(geteuid().as_raw()).unwrap_or_else(|_| geteuid().to_string());
     Findings {
         kernel: read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
         root,

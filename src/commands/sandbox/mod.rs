@@ -5,6 +5,7 @@ mod ids;
 mod mounts;
 mod report;
 mod root;
+mod rootless;
 mod run;
 mod seccomp;
 mod secrets;
