@@ -121,6 +121,8 @@ pub enum RootFrom {
 pub struct Reopened {
     /// Absolute path, symlinks already resolved by the parent.
     pub path: CString,
+    /// The object that was judged. While it is open, no other object can have its numbers.
+    pub pin: OwnedFd,
     /// Device number of the object that was judged.
     pub dev: u64,
     /// Inode number of the object that was judged.
