@@ -54,10 +54,8 @@ fn step_error(planned: &Planned, errno: Errno) -> Error {
 /// Only the child's own comparison says so: a network filesystem answers ESTALE to a tree
 /// that the parent made.
 fn is_swap(step: &Step, errno: Errno) -> bool {
-    let compared = matches!(
-        step,
-        Step::Mount { from: MountFrom::Path(..), .. } | Step::AttachRoot(RootFrom::Path(_))
-    );
+    let compared =
+        matches!(step, Step::Mount { from: MountFrom::Path(..), .. } | Step::AttachRoot(RootFrom::Path(_)));
     compared && errno == Errno::ESTALE
 }
 
@@ -77,11 +75,16 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         {
             "the kernel gives a fresh one only to who sees the host's whole: inside another container parts of it are covered; `pinfold doctor` says how to uncover them"
         }
-        (Step::Mount { .. }, Errno::EPERM) => "the kernel refuses this mount here; `pinfold doctor` says what is missing",
+        (Step::Mount { .. }, Errno::EPERM) => {
+            "the kernel refuses this mount here; `pinfold doctor` says what is missing"
+        }
         (Step::Mount { .. } | Step::Make(_) | Step::MakeCwd(_), Errno::EACCES) => {
             "this caller may not reach the source, or may not make the place: create it in the root file system"
         }
-        (Step::CutPropagation { .. } | Step::LoopbackUp | Step::Hostname(_), Errno::EPERM | Errno::EACCES) => {
+        (
+            Step::CutPropagation { .. } | Step::LoopbackUp | Step::Hostname(_),
+            Errno::EPERM | Errno::EACCES,
+        ) => {
             "the new user namespace has no rights here, as under Ubuntu's AppArmor restriction; `pinfold doctor` names the setting"
         }
         (Step::ProveCwd, Errno::EXDEV) => {

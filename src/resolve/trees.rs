@@ -81,8 +81,10 @@ fn openable(path: &Path) -> Result<CString> {
         return Err(Error::setup("lies outside the root directory of this process"));
     }
     if bytes.ends_with(b" (deleted)") {
-        return Err(Error::setup("was removed meanwhile, or has a name that cannot be told from one that was")
-            .kind(Kind::IdentityChanged));
+        return Err(Error::setup(
+            "was removed meanwhile, or has a name that cannot be told from one that was",
+        )
+        .kind(Kind::IdentityChanged));
     }
     if bytes.contains(&b'\n') {
         return Err(Error::usage("has a line break in its path"));
