@@ -20,13 +20,18 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap()
 }
 
+/// What stands below the heading `title`, down to the next one.
+fn section(document: &str, title: &str) -> String {
+    let text = read(document);
+    let below = text.split_once(&format!("\n{title}\n"));
+    let (_, below) = below.unwrap_or_else(|| panic!("{document} has no heading `{title}`"));
+    below.split("\n#").next().unwrap().to_owned()
+}
+
 /// The cells of the table below the heading `title`, without its head.
 fn table(document: &str, title: &str) -> Vec<Vec<String>> {
-    let text = read(document);
-    let section = text.split(&format!("\n{title}\n")).nth(1);
-    let section = section.unwrap_or_else(|| panic!("{document} has no heading `{title}`"));
-    let rows =
-        section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let section = section(document, title);
+    let rows = section.lines().filter(|line| line.starts_with('|'));
     let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
     let rows: Vec<Vec<String>> = rows.skip(2).map(cells).collect();
     assert!(!rows.is_empty(), "`{title}` of {document} has no table");
@@ -105,40 +110,46 @@ fn a_module_uses_only_those_after_it() {
 #[test]
 fn the_module_table_is_the_code() {
     let rows = table("ARCHITECTURE.md", "## Modules");
-    assert_eq!(first_column(&rows), modules());
+    let order = modules();
+    assert_eq!(first_column(&rows), order);
     let uses = uses();
-    for row in &rows {
-        let module = quoted(&row[0]).concat();
+    for (place, row) in rows.iter().enumerate() {
         let allowed: BTreeSet<_> = quoted(&row[2]).into_iter().collect();
-        assert_eq!(uses[&module], allowed, "what `{module}` uses, and what its row says");
+        let after: BTreeSet<_> = order[place + 1..].iter().cloned().collect();
+        assert!(allowed.is_subset(&after), "{}: {allowed:?}", row[0]);
+        let used = &uses[&order[place]];
+        assert!(used.is_subset(&allowed), "{} uses {used:?}, its row says {allowed:?}", row[0]);
     }
 }
 
-/// The functions of a source file with their bodies, in its order.
-fn functions(text: &str) -> BTreeMap<String, String> {
+/// The functions that lay down steps, with their bodies; those of a further file under `file::`.
+fn functions() -> BTreeMap<String, String> {
     let mut functions = BTreeMap::new();
-    for part in text.split("fn ").skip(1) {
-        functions.insert(word(part).to_owned(), part[word(part).len()..].to_owned());
+    for (file, prefix) in [("steps", ""), ("landlock", "landlock::")] {
+        for part in read(&format!("src/resolve/{file}.rs")).split("fn ").skip(1) {
+            let name = word(part);
+            functions.insert(format!("{prefix}{name}"), part[name.len()..].to_owned());
+        }
     }
     functions
 }
 
 /// The variants that a function lays down, with those of the functions that it calls in their place.
 fn laid_down(name: &str, functions: &BTreeMap<String, String>, steps: &mut Vec<String>) {
-    let mut before = "";
-    let body = &functions[name];
-    for (at, letter) in body.char_indices() {
-        let rest = &body[at..];
-        if let Some(variant) = rest.strip_prefix("Step::") {
-            steps.push(word(variant).to_owned());
+    let in_path = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';
+    let mut rest = functions[name].as_str();
+    while let Some(at) = rest.find(|letter: char| letter.is_ascii_alphabetic()) {
+        rest = &rest[at..];
+        let path = rest.split(|letter| !in_path(letter)).next().unwrap();
+        let after = &rest[path.len()..];
+        match path.strip_prefix("Step::") {
+            Some(variant) => steps.push(variant.to_owned()),
+            None if after.starts_with('(') && functions.contains_key(path) => {
+                laid_down(path, functions, steps);
+            }
+            None => {}
         }
-        let starts_word = letter.is_ascii_lowercase()
-            && !before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == ':');
-        let called = word(rest);
-        if starts_word && rest[called.len()..].starts_with('(') && functions.contains_key(called) {
-            laid_down(called, functions, steps);
-        }
-        before = &body[..at + letter.len_utf8()];
+        rest = after;
     }
 }
 
@@ -153,10 +164,10 @@ fn step_names() -> BTreeMap<String, String> {
     arms.lines().filter_map(arm).collect()
 }
 
-/// The order of src/resolve/steps.rs, a run of the same step counting once.
-fn code_order() -> Vec<String> {
+/// What a function of src/resolve/steps.rs lays down, a run of the same step counting once.
+fn code_order(function: &str) -> Vec<String> {
     let mut variants = vec![];
-    laid_down("steps", &functions(&read("src/resolve/steps.rs")), &mut variants);
+    laid_down(function, &functions(), &mut variants);
     variants.dedup();
     let names = step_names();
     variants.iter().map(|variant| names[variant].clone()).collect()
@@ -164,16 +175,20 @@ fn code_order() -> Vec<String> {
 
 #[test]
 fn the_step_table_is_the_list() {
-    assert_eq!(first_column(&table("ARCHITECTURE.md", "## The step table")), code_order());
+    assert_eq!(first_column(&table("ARCHITECTURE.md", "## The step table")), code_order("steps"));
+}
+
+#[test]
+fn the_list_of_exec_is_the_list() {
+    assert_eq!(quoted(&section("ARCHITECTURE.md", "### The list of exec")), code_order("joining"));
 }
 
 #[test]
 fn every_step_is_in_a_table() {
-    let laid: BTreeSet<_> = code_order().into_iter().collect();
-    let elsewhere: BTreeSet<_> =
-        first_column(&table("ARCHITECTURE.md", "### Steps of other lists")).into_iter().collect();
+    let laid: BTreeSet<_> = code_order("steps").into_iter().collect();
+    let others = first_column(&table("ARCHITECTURE.md", "### Steps of other lists"));
     let all: BTreeSet<_> = step_names().into_values().collect();
-    assert_eq!(all.difference(&laid).cloned().collect::<BTreeSet<_>>(), elsewhere);
+    assert_eq!(all.difference(&laid).cloned().collect::<BTreeSet<_>>(), others.into_iter().collect());
 }
 
 #[test]
