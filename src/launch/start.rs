@@ -45,12 +45,18 @@ impl Assembled {
 
     /// From the stage that was cloned to the process that it cloned into a joined pid
     /// namespace. Both are children of this process, so neither number can be another's.
-    fn follow(&mut self) -> Result<()> {
-        let Some(pid) = self.records.main_pid() else { return Ok(()) };
-        let pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(pid)).call("pidfd_open")?;
-        let stage = std::mem::replace(&mut self.pidfd, pidfd);
+    ///
+    /// The stage is waited for first: its child can be here before the stage has stored
+    /// its number.
+    fn follow(&mut self, plan: &Plan) -> Result<()> {
+        if !plan.steps.iter().any(|planned| matches!(planned.step, Step::EnterPidNamespace)) {
+            return Ok(());
+        }
+        sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED).call("waitid")?;
+        let pid = self.records.main_pid().ok_or_else(|| failure::failed(plan, &self.records))?;
+        self.pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(pid)).call("pidfd_open")?;
         self.pid = pid;
-        sys::wait::waitid_pidfd(stage.as_fd(), sys::wait::WEXITED).call("waitid").map(|_| ())
+        Ok(())
     }
 
     /// Waits until the program's own process has executed.
@@ -187,7 +193,7 @@ fn meet(plan: &Plan, child: &mut Assembled) -> Result<bool> {
             go(child).map(|()| false)
         }
         (_, [word]) if word == Meeting::Check as u8 => {
-            child.follow()?;
+            child.follow(plan)?;
             inspect::check(plan, child)?;
             set_rlimits(plan, child)?;
             go(child).map(|()| true)
