@@ -1,5 +1,7 @@
 //! The hierarchies of this machine, opened once and proven to be what they claim.
 
+use std::cell::OnceCell;
+
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
@@ -81,6 +83,8 @@ pub struct Hierarchies {
     pub(super) unified: Option<Dir>,
     pub(super) unified_controllers: Vec<String>,
     pub(super) legacy: Vec<LegacyRoot>,
+    /// See [`Hierarchies::offer`]; asked for at most once.
+    offered: OnceCell<Vec<String>>,
 }
 
 impl Hierarchies {
@@ -110,14 +114,14 @@ impl Hierarchies {
         }
         match unified {
             Some(unified) => Self::with_unified(unified, legacy),
-            None => Ok(Self { unified: None, unified_controllers: vec![], legacy }),
+            None => Ok(Self { unified: None, unified_controllers: vec![], legacy, offered: OnceCell::new() }),
         }
     }
 
     fn with_unified(unified: Dir, legacy: Vec<LegacyRoot>) -> Result<Self> {
         let controllers = unified.read("cgroup.controllers")?;
         let unified_controllers = controllers.split_whitespace().map(str::to_owned).collect();
-        Ok(Self { unified: Some(unified), unified_controllers, legacy })
+        Ok(Self { unified: Some(unified), unified_controllers, legacy, offered: OnceCell::new() })
     }
 
     /// What is mounted.
@@ -208,7 +212,26 @@ impl Hierarchies {
     }
 
     fn has_controller(&self, name: &str) -> bool {
-        self.unified_controllers.iter().any(|known| known == name)
+        self.offered.get_or_init(|| self.offer()).iter().any(|known| known == name)
+    }
+
+    /// The controllers that new groups of the caller's can have: those of the group they are made in,
+    /// which hands down no more than it does already while it holds processes itself
+    /// (cgroup-v2.rst, "No Internal Process Constraint"; the machine's root may).
+    fn offer(&self) -> Vec<String> {
+        let Some(root) = &self.unified else { return vec![] };
+        let delegated = self.delegated().and_then(|path| root.below(path.relative()).ok().flatten());
+        let above = delegated.as_ref().unwrap_or(root);
+        let words = |file| -> Vec<String> {
+            let text = above.read(file).unwrap_or_default();
+            text.split_whitespace().map(str::to_owned).collect()
+        };
+        let is_machines_root = !above.has("cgroup.type").unwrap_or(true);
+        let holds_processes = || above.read("cgroup.procs").map_or(true, |text| !text.trim().is_empty());
+        match !is_machines_root && holds_processes() {
+            true => words("cgroup.subtree_control"),
+            false => words("cgroup.controllers"),
+        }
     }
 
     pub(super) fn legacy_root(&self, controller: &str) -> Option<&LegacyRoot> {

@@ -47,12 +47,16 @@ fn put(tree: BorrowedFd<'_>, place: BorrowedFd<'_>, target: &Target, propagation
 const EVERYWHERE: u32 = libc::AT_EMPTY_PATH.cast_unsigned() | mount::AT_RECURSIVE;
 
 /// Opens a host path again from this mount namespace, makes sure that it is the object
-/// that was judged, and clones that very descriptor.
+/// that was judged, and clones that very descriptor. ESTALE: it is not; the parent has
+/// just resolved the path, so that nothing or a link in its place is a swap too.
 pub(super) fn reopen(reopened: &Reopened) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let object = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, reopened.path.as_c_str(), how)?;
+    let object = match nix::fcntl::openat2(nix::fcntl::AT_FDCWD, reopened.path.as_c_str(), how) {
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Err(Errno::ESTALE),
+        other => other?,
+    };
     let stat = sys::file::stat(object.as_fd())?;
     let same =
         (stat.dev, stat.ino, stat.mode & libc::S_IFMT) == (reopened.dev, reopened.ino, reopened.file_type);

@@ -97,7 +97,12 @@ fn as_its_parent(made: BorrowedFd<'_>, parent: BorrowedFd<'_>) -> Done {
     let own = sys::file::stat(made)?;
     match (own.uid, own.gid) == (above.uid, above.gid) {
         true => Ok(()),
-        false => sys::file::fchownat_empty(made, above.uid, above.gid),
+        false => match sys::file::fchownat_empty(made, above.uid, above.gid) {
+            // The directory's owner or group has no id in this user namespace: what is made
+            // there is the caller's (chown(2)).
+            Err(Errno::EINVAL) => Ok(()),
+            other => other,
+        },
     }
 }
 

@@ -10,6 +10,11 @@ use crate::draft::HostFacts;
 use crate::error::{Call, Context, Result};
 use crate::sys;
 
+/// capabilities(7), as masks.
+const CAP_SETGID: u64 = 1 << 6;
+const CAP_SETUID: u64 = 1 << 7;
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+
 /// The host as this caller sees it.
 #[derive(Debug)]
 pub struct Host {
@@ -17,8 +22,6 @@ pub struct Host {
     pub facts: HostFacts,
     /// The cgroup hierarchies.
     pub hierarchies: Hierarchies,
-    /// Whether every id of the host exists in this user namespace.
-    pub maps_all_ids: bool,
 }
 
 impl Host {
@@ -28,15 +31,22 @@ impl Host {
     /// /proc or a cgroup hierarchy that cannot be read.
     pub fn read() -> Result<Self> {
         let hierarchies = Hierarchies::open()?;
+        let euid = nix::unistd::geteuid().as_raw();
+        // Root of a container has seldom all of them.
+        let effective = sys::caps::capget().call("capget")?.effective;
+        let may = |mask: u64| effective & mask == mask;
         let facts = HostFacts {
-            euid: nix::unistd::geteuid().as_raw(),
+            euid,
             egid: nix::unistd::getegid().as_raw(),
+            rootless: euid != 0 || !maps_all_ids()? || !may(CAP_SYS_ADMIN),
+            maps_own_ids_only: !may(CAP_SETUID | CAP_SETGID),
+            setgroups_denied: !may(CAP_SETGID) || !may_set_groups()?,
             last_cap: last_cap()?,
             landlock_abi: sys::landlock::landlock_abi().unwrap_or(0),
             cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
             cgroup_v1: v1_hierarchies(&hierarchies)?,
         };
-        Ok(Self { facts, hierarchies, maps_all_ids: maps_all_ids()? })
+        Ok(Self { facts, hierarchies })
     }
 
     /// Whether a limit can be applied by this caller.
@@ -70,6 +80,16 @@ fn maps_all_ids() -> Result<bool> {
     let path = "/proc/self/uid_map";
     let text = std::fs::read_to_string(path).call("read").on(path)?;
     Ok(text.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"])
+}
+
+/// Whoever denied it to a user namespace denied it to all below (user_namespaces(7)).
+fn may_set_groups() -> Result<bool> {
+    let path = "/proc/self/setgroups";
+    match std::fs::read_to_string(path) {
+        // Before Linux 3.19 nothing is denied.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        text => Ok(text.call("read").on(path)?.trim_end() == "allow"),
+    }
 }
 
 /// The caller's working directory, where relative sources begin.

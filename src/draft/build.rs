@@ -40,7 +40,8 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
     Ok(Draft {
         door: extras.door,
         new_namespaces,
-        rootless: facts.euid != 0,
+        rootless: facts.rootless,
+        setgroups_denied: id_maps.is_some() && facts.setgroups_denied,
         mounts: mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?,
         root: root(spec, extras, linux.rootfs_propagation().as_deref(), id_maps.as_ref())?,
         skeleton: extras.skeleton.clone(),

@@ -30,6 +30,13 @@ pub struct HostFacts {
     pub euid: u32,
     /// Effective gid of the caller.
     pub egid: u32,
+    /// The caller has no privilege on the host: not root, root of a user namespace that is
+    /// not the host's, or root without CAP_SYS_ADMIN.
+    pub rootless: bool,
+    /// The caller may map nothing but its own ids: it has not CAP_SETUID and CAP_SETGID.
+    pub maps_own_ids_only: bool,
+    /// A user namespace of the caller's cannot set supplementary groups (user_namespaces(7)).
+    pub setgroups_denied: bool,
     /// Highest capability number of the kernel.
     pub last_cap: u8,
     /// Landlock ABI, 0 where there is none.
@@ -139,6 +146,8 @@ pub struct Draft {
     pub id_maps: Option<IdMaps>,
     /// Whether the caller has no privilege on the host.
     pub rootless: bool,
+    /// Whether the new user namespace cannot set supplementary groups.
+    pub setgroups_denied: bool,
     /// The root file system.
     pub root: Root,
     /// Made in the root before the mounts.

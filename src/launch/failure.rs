@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use crate::error::{Error, Kind};
-use crate::plan::{Failure, Plan, Planned, Records, Step};
+use crate::plan::{Failure, MountFrom, Plan, Planned, Records, RootFrom, Step};
 
 /// The error that the records tell of; a child that ended without a word is one too.
 pub fn failed(plan: &Plan, records: &Records) -> Error {
@@ -42,15 +42,26 @@ fn step_error(planned: &Planned, errno: Errno) -> Error {
     if !planned.field.is_empty() {
         error = error.field(planned.field.clone());
     }
+    if is_swap(&planned.step, errno) {
+        error = error.kind(Kind::IdentityChanged);
+    }
     match hint(&planned.step, errno) {
         Some(hint) => error.hint(hint),
         None => error,
     }
 }
 
+/// Only the child's own comparison says so: a network filesystem answers ESTALE to a tree
+/// that the parent made.
+fn is_swap(step: &Step, errno: Errno) -> bool {
+    let compared =
+        matches!(step, Step::Mount { from: MountFrom::Path(..), .. } | Step::AttachRoot(RootFrom::Path(_)));
+    compared && errno == Errno::ESTALE
+}
+
 fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
     Some(match (step, errno) {
-        (Step::Mount { .. } | Step::AttachRoot(_), Errno::ESTALE) => {
+        (step, errno) if is_swap(step, errno) => {
             "the source is no longer the object that was checked: it was swapped meanwhile"
         }
         (Step::Mount { .. } | Step::MakeCwd(_) | Step::Make(_), Errno::EROFS) => {
@@ -59,8 +70,22 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         (Step::Mount { .. }, Errno::ELOOP | Errno::ENOTDIR) => {
             "must be mounted on ordinary directory: a symbolic link or a file stands there"
         }
+        (Step::Mount { from: MountFrom::Fresh(fresh), .. }, Errno::EPERM)
+            if matches!(fresh.fstype.to_bytes(), b"proc" | b"sysfs") =>
+        {
+            "the kernel gives a fresh one only to who sees the host's whole: inside another container parts of it are covered; `pinfold doctor` says how to uncover them"
+        }
         (Step::Mount { .. }, Errno::EPERM) => {
-            "the kernel refuses this mount here; inside another container /proc and /sys are often covered (run with them unmasked)"
+            "the kernel refuses this mount here; `pinfold doctor` says what is missing"
+        }
+        (Step::Mount { .. } | Step::Make(_) | Step::MakeCwd(_), Errno::EACCES) => {
+            "this caller may not reach the source, or may not make the place: create it in the root file system"
+        }
+        (
+            Step::CutPropagation { .. } | Step::LoopbackUp | Step::Hostname(_),
+            Errno::EPERM | Errno::EACCES,
+        ) => {
+            "the new user namespace has no rights here, as under Ubuntu's AppArmor restriction; `pinfold doctor` names the setting"
         }
         (Step::ProveCwd, Errno::EXDEV) => {
             "the working directory lies outside the container: an escape attempt"

@@ -15,10 +15,10 @@ use crate::sys;
 /// EPERM where the ids are not this caller's to map.
 pub(super) fn write(pid: i32, proc: BorrowedFd<'_>, plan: &ParentPlan) -> Result<()> {
     let Some(maps) = &plan.id_maps else { return Ok(()) };
-    if plan.rootless && !is_own_right(maps) {
+    if plan.by_own_right && !is_own_right(maps) {
         return by_tool(pid, maps);
     }
-    if plan.rootless {
+    if plan.setgroups_denied {
         // An own map of groups is only allowed when none can be dropped any more
         // (CVE-2014-8989).
         put(proc, "setgroups", b"deny")?;

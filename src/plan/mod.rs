@@ -96,8 +96,10 @@ impl IdMaps {
 pub struct ParentPlan {
     /// The maps to write, when the child has a new user namespace.
     pub id_maps: Option<IdMaps>,
-    /// Whether the maps are written by the caller's own right (no privilege on the host).
-    pub rootless: bool,
+    /// Whether the maps are written by the caller's own right, not by a capability.
+    pub by_own_right: bool,
+    /// Whether setgroups(2) is denied to the new user namespace for ever.
+    pub setgroups_denied: bool,
     /// /proc/PID/oom_score_adj.
     pub oom_score_adj: Option<i32>,
     /// getrlimit(2) resources with soft and hard values, set as the very last thing.
@@ -121,6 +123,8 @@ pub enum RootFrom {
 pub struct Reopened {
     /// Absolute path, symlinks already resolved by the parent.
     pub path: CString,
+    /// The object that was judged. While it is open, no other object can have its numbers.
+    pub pin: OwnedFd,
     /// Device number of the object that was judged.
     pub dev: u64,
     /// Inode number of the object that was judged.

@@ -38,7 +38,7 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
     Expected {
         uid,
         gid,
-        groups: (!draft.rootless).then_some(groups),
+        groups: (!draft.setgroups_denied).then_some(groups),
         caps: process.caps,
         bounding: process.bounding,
         ambient: process.ambient,

@@ -77,7 +77,8 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
         preserved_fds: around.preserved_fds,
         parent: ParentPlan {
             id_maps: draft.id_maps.clone(),
-            rootless: draft.rootless,
+            by_own_right: around.facts.maps_own_ids_only,
+            setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
             rlimits: process.rlimits.clone(),
         },

@@ -1,7 +1,7 @@
 //! Draft → Plan. Opens and pins, changes nothing on the host.
 //!
-//! [`pin`] opens every object that the Draft names, once. The policy judges these
-//! descriptors. [`finish`] makes detached mount trees of these very descriptors, so what
+//! [`pin()`] opens every object that the Draft names, once. The policy judges these
+//! descriptors. [`finish()`] makes detached mount trees of these very descriptors, so what
 //! was checked is what is mounted. openat2(2), open_tree(2), mount_setattr(2).
 
 mod expected;

@@ -56,7 +56,7 @@ fn own_ids_and_namespaces(
     list.add("", Step::AwaitRelease);
     list.add("", Step::Umask(0));
     if draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
-        list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
+        list.add("", Step::BecomeRoot { setgroups: !draft.setgroups_denied });
     }
     if !draft.init {
         list.add("", Step::NewSession);
@@ -349,7 +349,7 @@ fn become_the_user(list: &mut List, draft: &Draft, process: &Process) -> Result<
     list.add(capabilities, Step::KeepCaps);
     list.add("", Step::ChownStdio { uid: process.uid, gid: process.gid });
     // A map that the caller wrote by its own right forbids setgroups (user_namespaces(7)).
-    if !(draft.rootless && draft.id_maps.is_some()) {
+    if !draft.setgroups_denied {
         list.add("/process/user/additionalGids", Step::SetGroups(process.groups.clone()));
     }
     list.add("/process/user/gid", Step::SetGid(process.gid));

@@ -3,14 +3,19 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::{Pinned, idmap};
 use crate::draft::{MountOptions, OwnerMap};
-use crate::error::{Call, Context, Error, Result};
+use crate::error::{Call, Context, Error, Kind, Result};
 use crate::plan::{MountFrom, Reopened};
-use crate::sys::mount::{self, AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR__ATIME, MountAttr};
+use crate::sys::mount::{
+    self, AT_EMPTY_PATH, AT_RECURSIVE, MOUNT_ATTR__ATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MountAttr,
+};
 
 /// How a tree is made of a pinned object.
 pub(super) struct Wish<'a> {
@@ -23,22 +28,68 @@ pub(super) struct Wish<'a> {
 /// The mount source for a pinned object.
 pub(super) fn source(pinned: &Pinned, wish: &Wish<'_>) -> Result<MountFrom> {
     let attr = attributes(wish.options);
+    let source = pinned.identity.path.display();
     match wish.rootless {
         true if *wish.owner != OwnerMap::Keep => {
-            Err(Error::setup("an id-mapped mount needs privilege on the host")
-                .object(pinned.identity.path.display()))
+            Err(Error::setup("an id-mapped mount needs privilege on the host").object(source))
         }
-        true => Ok(MountFrom::Path(reopened(pinned)?, attr)),
-        false => tree(pinned, wish, &attr).map(MountFrom::Tree).on(pinned.identity.path.display()),
+        true => {
+            refuse_locked(pinned, wish.options).on(source)?;
+            Ok(MountFrom::Path(reopened(pinned)?, attr))
+        }
+        false => tree(pinned, wish, &attr).map(MountFrom::Tree).on(source),
+    }
+}
+
+/// Flags that the source's mount has are locked in the child's mount namespace
+/// (mount_namespaces(7)): asking for their opposite is refused here, by name.
+fn refuse_locked(pinned: &Pinned, options: &MountOptions) -> Result<()> {
+    let locks = [
+        (MOUNT_ATTR_RDONLY, FsFlags::ST_RDONLY, "rw", "read-only"),
+        (MOUNT_ATTR_NOSUID, FsFlags::ST_NOSUID, "suid", "nosuid"),
+        (MOUNT_ATTR_NODEV, FsFlags::ST_NODEV, "dev", "nodev"),
+        (MOUNT_ATTR_NOEXEC, FsFlags::ST_NOEXEC, "exec", "noexec"),
+    ];
+    let cleared = options.attr.clear | options.recursive_attr.clear;
+    if locks.iter().all(|(flag, ..)| cleared & flag == 0) {
+        return Ok(());
+    }
+    let set = fstatvfs(&pinned.fd).call("fstatfs")?.flags();
+    match locks.iter().find(|(flag, state, ..)| cleared & flag != 0 && set.contains(*state)) {
+        Some((_, _, asked, state)) => {
+            Err(Error::setup(format!("`{asked}` is asked for, and the source is on a {state} mount"))
+                .hint("only root may take that flag off a mount"))
+        }
+        None => Ok(()),
     }
 }
 
 /// The same object, for a child that opens it again.
 pub(super) fn reopened(pinned: &Pinned) -> Result<Reopened> {
     let identity = &pinned.identity;
-    let path = CString::new(identity.path.as_os_str().as_bytes())
-        .map_err(|error| Error::usage(error.to_string()).object(identity.path.display()))?;
-    Ok(Reopened { path, dev: identity.dev, ino: identity.ino, file_type: identity.file_type })
+    let path = openable(&identity.path).on(format!("{:?}", identity.path))?;
+    let pin = pinned.fd.try_clone().call("fcntl")?;
+    Ok(Reopened { path, pin, dev: identity.dev, ino: identity.ino, file_type: identity.file_type })
+}
+
+/// The kernel's word for where a descriptor is (readlink(2) of /proc/self/fd) as a path to open.
+/// Not every such word is one: it says `(deleted)` behind what was removed, and a path
+/// without a slash in front is outside this root.
+fn openable(path: &Path) -> Result<CString> {
+    let bytes = path.as_os_str().as_bytes();
+    if !bytes.starts_with(b"/") {
+        return Err(Error::setup("lies outside the root directory of this process"));
+    }
+    if bytes.ends_with(b" (deleted)") {
+        return Err(Error::setup(
+            "was removed meanwhile, or has a name that cannot be told from one that was",
+        )
+        .kind(Kind::IdentityChanged));
+    }
+    if bytes.contains(&b'\n') {
+        return Err(Error::usage("has a line break in its path"));
+    }
+    CString::new(bytes).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// What is set on every mount of the tree. Read-only means recursively: a submount of a
@@ -88,5 +139,25 @@ fn show_owners(tree: &OwnedFd, pinned: &Pinned, wish: &Wish<'_>) -> Result<()> {
         Err(Errno::EINVAL) => Err(Error::call("mount_setattr", Errno::EINVAL)
             .hint("the filesystem of this source cannot be id-mapped (procfs, sysfs, some network and overlay mounts)")),
         other => other.call("mount_setattr"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_word_is_not_always_a_path() {
+        let rows = [
+            ("/a/b", None),
+            ("/a (deleted)/b", None),
+            ("/a/b (deleted)", Some(Kind::IdentityChanged)),
+            ("/a/b\nc", Some(Kind::Usage)),
+            ("a/b", Some(Kind::SetupFailed)),
+            ("", Some(Kind::SetupFailed)),
+        ];
+        for (path, refused) in rows {
+            assert_eq!(openable(Path::new(path)).err().map(|error| error.class()), refused, "{path:?}");
+        }
     }
 }

@@ -44,7 +44,12 @@ impl StateRoot {
         if path.file_name().is_none() {
             return Err(Error::usage("does not name a state directory").object(path.display()));
         }
-        let dir = open_or_make(&path, mode).on(path.display())?;
+        let dir = open_or_make(&path, mode).on(path.display()).map_err(|error| match error.errno() {
+            Some(Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
+                error.hint("set XDG_RUNTIME_DIR to a directory of your own, or give one by --root")
+            }
+            _ => error,
+        })?;
         files::verify_private_dir(&dir).on(path.display())?;
         Ok(Self { dir, path })
     }

@@ -4,16 +4,21 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, openat2};
-use nix::unistd::{Pid, User, geteuid};
+use nix::unistd::{Pid, geteuid};
 
 use super::cgroups::{self, Cgroups};
 use super::probe;
+use crate::state::owner;
+use crate::sys::caps::capget;
 use crate::sys::close_range::close_range;
 use crate::sys::landlock::landlock_abi;
 use crate::sys::mount::{MountAttr, fsopen, mount_setattr, open_tree};
 use crate::sys::pidfd::pidfd_open;
 use crate::sys::seccomp::get_action_avail;
 use crate::sys::statmount::{LSMT_ROOT, listmount};
+
+/// capabilities(7).
+const CAP_SYS_ADMIN: u32 = 21;
 
 /// Everything that [`super::verdict`] judges.
 #[derive(Debug, Clone)]
@@ -22,6 +27,8 @@ pub(super) struct Findings {
     pub kernel: String,
     /// Whether the caller is root in its user namespace.
     pub root: bool,
+    /// Whether the caller has CAP_SYS_ADMIN (capabilities(7)).
+    pub mount_privilege: bool,
     /// Whether the user namespace is not the host's: its id map is not the full one.
     pub in_user_namespace: bool,
     /// Each system call that a launch needs: name, version, what a harmless call of it gave.
@@ -66,11 +73,12 @@ pub(super) struct Findings {
 pub(super) fn gather() -> Findings {
     let status = read("/proc/self/status").unwrap_or_default();
     let root = geteuid().is_root();
-    let user =
-        User::from_uid(geteuid()).ok().flatten().map_or_else(|| geteuid().to_string(), |user| user.name);
+    // Never by getpwuid(3): a static program would load the host's NSS modules.
+    let user = owner::name(geteuid().as_raw()).unwrap_or_else(|_| geteuid().to_string());
     Findings {
         kernel: read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
         root,
+        mount_privilege: capget().is_ok_and(|sets| sets.effective & 1 << CAP_SYS_ADMIN != 0),
         in_user_namespace: read("/proc/self/uid_map").is_some_and(|map| !is_full(&map)),
         calls: calls(),
         landlock: landlock_abi(),
@@ -87,11 +95,7 @@ pub(super) fn gather() -> Findings {
         map_programs: map_programs(),
         subordinate: (subordinate("/etc/subuid", &user), subordinate("/etc/subgid", &user)),
         user,
-        cgroups: cgroups::examine(
-            &read("/proc/self/mountinfo").unwrap_or_default(),
-            &read("/proc/self/cgroup").unwrap_or_default(),
-            root,
-        ),
+        cgroups: cgroups::examine(),
         container: container(),
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/bin/pinfold")),
     }

@@ -85,7 +85,21 @@ pub(super) fn map_programs() -> &'static str {
     "install newuidmap and newgidmap: Debian and Ubuntu: apt install uidmap; Fedora: dnf install shadow-utils"
 }
 
-/// Subordinate ids.
+/// Subordinate ids. A user without a name is `#UID`, which usermod does not know.
 pub(super) fn subordinate(user: &str) -> String {
-    format!("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}")
+    match user.strip_prefix('#') {
+        Some(uid) => format!("echo {uid}:100000:65536 | tee -a /etc/subuid >> /etc/subgid"),
+        None => format!("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"),
+    }
+}
+
+/// Only root may give ids away.
+pub(super) fn start_as_root() -> &'static str {
+    "start pinfold as root (by sudo, or from a system service) for ids that no other process has"
+}
+
+/// Root of a container or of a user namespace has only what it was given.
+pub(super) fn start_on_host() -> &'static str {
+    "start pinfold as root outside the container or user namespace around this process, or give it \
+     CAP_SYS_ADMIN and all ids"
 }

@@ -2,9 +2,9 @@
 
 use nix::errno::Errno;
 
-use super::cgroups::Mode;
 use super::findings::Findings;
 use super::fixes;
+use crate::cgroup::Mode;
 
 /// How much a check matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub(super) fn judge(findings: &Findings) -> Vec<Check> {
     checks.extend([user_namespaces(findings), fresh_proc(findings), seccomp(findings), landlock(findings)]);
     checks.push(cgroup_mode(findings));
     checks.extend(["memory", "pids", "cpu"].map(|controller| controller_check(findings, controller)));
+    checks.push(own_ids(findings));
     checks.push(id_ranges(findings));
     checks.push(security_modules(findings));
     checks
@@ -182,15 +183,17 @@ fn cgroup_mode(findings: &Findings) -> Check {
         Mode::Unified => "version 2",
         Mode::Hybrid => "hybrid: version 1 with a version 2 beside it",
         Mode::Legacy => "version 1",
-        Mode::Absent => {
-            return Check::missing(name, Weight::Default, "not mounted", fixes::mount_cgroups());
+        Mode::None => {
+            let found = findings.cgroups.unreadable.as_deref().unwrap_or("not mounted");
+            return Check::missing(name, Weight::Default, found, fixes::mount_cgroups());
         }
     };
     let found = |rest: &str| format!("{mode}, {rest}");
     match (findings.cgroups.writable, findings.root, findings.cgroups.mode) {
         (true, ..) => {
             let controllers = findings.cgroups.controllers.join(" ");
-            Check::good(name, Weight::Default, found(&format!("writable, with {controllers}")))
+            let with = if controllers.is_empty() { "no controllers" } else { &controllers };
+            Check::good(name, Weight::Default, found(&format!("writable, with {with}")))
         }
         (false, true, _) => Check::missing(name, Weight::Default, found("read-only"), fixes::mount_cgroups()),
         (false, false, Mode::Unified) => {
@@ -203,17 +206,17 @@ fn cgroup_mode(findings: &Findings) -> Check {
 }
 
 fn controller_check(findings: &Findings, controller: &'static str) -> Check {
-    let here = findings.cgroups.controllers.iter().any(|name| name == controller);
+    let here = findings.cgroups.controllers.contains(&controller);
     let name = match controller {
         "memory" => "controller memory",
         "pids" => "controller pids",
         _ => "controller cpu",
     };
-    if here && (findings.cgroups.writable || findings.root) {
+    if here && findings.cgroups.writable {
         return Check::good(name, Weight::Default, "available");
     }
     let fix = match (findings.root, findings.cgroups.mode) {
-        (_, Mode::Absent) => fixes::mount_cgroups(),
+        (_, Mode::None) => fixes::mount_cgroups(),
         (false, Mode::Unified) => fixes::delegate(),
         (false, _) => fixes::unified(),
         (true, _) => {
@@ -222,6 +225,16 @@ fn controller_check(findings: &Findings, controller: &'static str) -> Check {
         }
     };
     Check::missing(name, Weight::Default, "its limits cannot be enforced", fix)
+}
+
+/// Started by the host's root, a sandbox has ids that nothing else has.
+fn own_ids(findings: &Findings) -> Check {
+    let name = "own host ids";
+    match (findings.root, findings.in_user_namespace, findings.mount_privilege) {
+        (true, false, true) => Check::good(name, Weight::Default, "a range that nothing else uses"),
+        (false, ..) => Check::missing(name, Weight::Default, "the user's own", fixes::start_as_root()),
+        (true, ..) => Check::missing(name, Weight::Default, "this root's own", fixes::start_on_host()),
+    }
 }
 
 /// Only for images whose files belong to more than one user: a sandbox needs one id.

@@ -17,7 +17,7 @@ pub(super) struct Ids {
 
 /// Chooses the ids.
 pub(super) fn choose(host: &Host) -> Result<Ids> {
-    if host.facts.euid != 0 || !host.maps_all_ids {
+    if host.facts.rootless {
         let own = |inside, outside| vec![MapRange { inside, outside, size: 1 }];
         let maps = IdMaps { uids: own(TOOL_UID, host.facts.euid), gids: own(TOOL_GID, host.facts.egid) };
         return Ok(Ids { maps, range: None });
@@ -27,4 +27,11 @@ pub(super) fn choose(host: &Host) -> Result<Ids> {
     let range = id_range::take(&root)?;
     let whole = || vec![MapRange { inside: 0, outside: range.base(), size: id_range::SIZE }];
     Ok(Ids { maps: IdMaps { uids: whole(), gids: whole() }, range: Some(range) })
+}
+
+/// Who owns what pinfold makes in a fresh root: root, where the sandbox has one. The single
+/// id of a caller without privilege is the program's own; the read-only root keeps the
+/// files from it all the same.
+pub(super) fn owner_of_root(host: &Host) -> (u32, u32) {
+    if host.facts.rootless { (TOOL_UID, TOOL_GID) } else { (0, 0) }
 }

@@ -7,6 +7,7 @@ mod mounts;
 mod report;
 mod request_file;
 mod root;
+mod rootless;
 mod run;
 mod seccomp;
 mod secrets;

@@ -30,11 +30,11 @@ pub(super) struct Root {
     pub accounts: Accounts,
 }
 
-/// The root for these options.
-pub(super) fn root(args: &SandboxArgs) -> Result<Root> {
+/// The root for these options; `owner` has the files that are made for it.
+pub(super) fn root(args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
     match &args.files.rootfs {
         Some(directory) => from_directory(directory.as_path()),
-        None => from_host(args),
+        None => from_host(args, owner),
     }
 }
 
@@ -54,7 +54,7 @@ fn from_directory(directory: &Path) -> Result<Root> {
     Ok(Root { skeleton: vec![], mounts: vec![], accounts })
 }
 
-fn from_host(args: &SandboxArgs) -> Result<Root> {
+fn from_host(args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
     let plan = rootfs::plan(&HostRootFacts::read()?)?;
     let mut accounts = Accounts::default();
     let mut skeleton = vec![];
@@ -69,7 +69,7 @@ fn from_host(args: &SandboxArgs) -> Result<Root> {
                     _ => {}
                 }
                 let content = completed(&path, content, args);
-                DraftEntry::File(DraftFile { path, content: content.into_bytes(), mode, owner: (0, 0) })
+                DraftEntry::File(DraftFile { path, content: content.into_bytes(), mode, owner })
             }
         });
     }

@@ -3,11 +3,12 @@
 
 use std::ffi::OsString;
 
+use nix::sys::resource::Resource;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::super::host::Host;
-use super::{environment, ids, mounts, root, seccomp, secrets, users};
+use super::{environment, ids, mounts, root, rootless, seccomp, secrets, users};
 use crate::cgroup::{Amount, Control, Limits};
 use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, SandboxArgs};
 use crate::draft::{Door, Extras};
@@ -49,19 +50,18 @@ pub(super) struct Request {
 pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     refuse_unsupported(args)?;
     let ids = ids::choose(host)?;
-    let rootless = ids.range.is_none();
-    let root = root::root(args)?;
+    let rootless = host.facts.rootless;
+    let root = root::root(args, ids::owner_of_root(host))?;
     let user = users::user(args, &root.accounts)?;
+    rootless::refuse_other_ids(args, &user, host)?;
     let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
     let files = secrets::files(args, &user)?;
     let filter = seccomp::text(args)?;
     let profile = filter.as_deref().map(seccomp::profile).transpose()?;
-    let document = document(args, &user, &ids, mounts.list)?;
+    let rlimits = rlimits(args, host)?;
+    let document = document(args, &user, &ids, mounts.list, rlimits)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
-    let mut degraded = vec![];
-    if rootless {
-        degraded.push("own host ids: the sandbox runs with the caller's own uid and gid".to_owned());
-    }
+    let mut degraded = rootless::degraded(host)?;
     if host.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none, or it is not enabled".to_owned());
     }
@@ -97,7 +97,13 @@ fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
     }
 }
 
-fn document(args: &SandboxArgs, user: &users::User, ids: &ids::Ids, mounts: Vec<Value>) -> Result<Value> {
+fn document(
+    args: &SandboxArgs,
+    user: &users::User,
+    ids: &ids::Ids,
+    mounts: Vec<Value>,
+    rlimits: Vec<Value>,
+) -> Result<Value> {
     let host_network = args.identity.network == Some(NetworkMode::Host);
     let mut namespaces = vec!["pid", "ipc", "uts", "mount", "cgroup", "user"];
     if !host_network {
@@ -116,7 +122,7 @@ fn document(args: &SandboxArgs, user: &users::User, ids: &ids::Ids, mounts: Vec<
         .map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned());
     Ok(json!({
         "ociVersion": "1.3.0",
-        "process": process(args, user)?,
+        "process": process(args, user, rlimits)?,
         "root": {"path": root, "readonly": true},
         "hostname": hostname,
         "mounts": mounts,
@@ -130,7 +136,7 @@ fn document(args: &SandboxArgs, user: &users::User, ids: &ids::Ids, mounts: Vec<
     }))
 }
 
-fn process(args: &SandboxArgs, user: &users::User) -> Result<Value> {
+fn process(args: &SandboxArgs, user: &users::User, rlimits: Vec<Value>) -> Result<Value> {
     let caps: Vec<String> = capabilities(args).into_iter().map(|cap| cap.to_string()).collect();
     Ok(json!({
         "terminal": args.process.tty,
@@ -140,7 +146,7 @@ fn process(args: &SandboxArgs, user: &users::User) -> Result<Value> {
         "cwd": working_directory(args),
         // A program that is not root has only what is ambient (capabilities(7)).
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": caps},
-        "rlimits": rlimits(args),
+        "rlimits": rlimits,
         "noNewPrivileges": seccomp::no_new_privs(args),
     }))
 }
@@ -183,17 +189,18 @@ fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
     added
 }
 
-fn rlimits(args: &SandboxArgs) -> Vec<Value> {
+fn rlimits(args: &SandboxArgs, host: &Host) -> Result<Vec<Value>> {
     let one = |resource: &str, soft: u64, hard: u64| json!({"type": resource, "soft": soft, "hard": hard});
     let mut list: Vec<Value> =
         args.limits.ulimit.iter().map(|limit: &Ulimit| one(limit.resource, limit.soft, limit.hard)).collect();
     if !args.limits.ulimit.iter().any(|limit| limit.resource == "RLIMIT_NOFILE") {
-        list.push(one("RLIMIT_NOFILE", DEFAULT_NOFILE, DEFAULT_NOFILE));
+        let most = rootless::within_hard_limit(host, Resource::RLIMIT_NOFILE, DEFAULT_NOFILE)?;
+        list.push(one("RLIMIT_NOFILE", most, most));
     }
     if !args.limits.ulimit.iter().any(|limit| limit.resource == "RLIMIT_CORE") {
         list.push(one("RLIMIT_CORE", 0, 0));
     }
-    list
+    Ok(list)
 }
 
 /// The limits: what an option asks for is kept and must be applied; a default that this

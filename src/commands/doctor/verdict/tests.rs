@@ -8,6 +8,7 @@ fn healthy() -> Findings {
     Findings {
         kernel: "6.18.0".to_owned(),
         root: false,
+        mount_privilege: false,
         in_user_namespace: false,
         calls: vec![
             ("openat2", "5.6", Ok(())),
@@ -30,16 +31,18 @@ fn healthy() -> Findings {
         user: "joe".to_owned(),
         cgroups: Cgroups {
             mode: Mode::Unified,
-            controllers: ["cpu", "memory", "pids"].map(str::to_owned).into(),
+            controllers: vec!["cpu", "memory", "pids"],
             writable: true,
+            unreadable: None,
         },
         container: None,
         program: PathBuf::from("/opt/pinfold"),
     }
 }
 
+/// What fails, but for the ids that no user has (a test of its own).
 fn missing(findings: &Findings) -> Vec<(&'static str, String)> {
-    let checks = judge(findings).into_iter();
+    let checks = judge(findings).into_iter().filter(|check| check.name != "own host ids");
     checks
         .filter_map(|check| match check.state {
             State::Missing(fix) => Some((check.name, fix)),
@@ -122,14 +125,14 @@ fn cgroups_are_mended_according_to_their_mode() {
         (false, Mode::Unified, "Delegate=cpu cpuset io memory pids"),
         (false, Mode::Hybrid, "systemd.unified_cgroup_hierarchy=1"),
         (false, Mode::Legacy, "systemd.unified_cgroup_hierarchy=1"),
-        (false, Mode::Absent, "mount -t cgroup2"),
+        (false, Mode::None, "mount -t cgroup2"),
         (true, Mode::Unified, "mount -t cgroup2"),
-        (true, Mode::Absent, "mount -t cgroup2"),
+        (true, Mode::None, "mount -t cgroup2"),
     ];
     for (root, mode, fix) in rows {
         let mut host = healthy();
         host.root = root;
-        host.cgroups = Cgroups { mode, controllers: vec![], writable: false };
+        host.cgroups = Cgroups { mode, controllers: vec![], writable: false, unreadable: None };
         let missing = missing(&host);
         assert_eq!(missing.len(), 4, "{missing:?}");
         assert_eq!(missing[0].0, "cgroups");
@@ -145,4 +148,35 @@ fn root_of_the_host_needs_no_id_ranges() {
     assert_eq!(missing(&host), []);
     host.in_user_namespace = true;
     assert_eq!(missing(&host).len(), 1);
+}
+
+#[test]
+fn only_root_of_the_host_gives_ids_of_their_own() {
+    let rows = [
+        (true, false, true, None),
+        (true, true, true, Some("outside the container")),
+        (true, false, false, Some("CAP_SYS_ADMIN")),
+        (false, false, false, Some("start pinfold as root")),
+    ];
+    for (root, in_user_namespace, mount_privilege, fix) in rows {
+        let mut host = healthy();
+        (host.root, host.in_user_namespace, host.mount_privilege) =
+            (root, in_user_namespace, mount_privilege);
+        let checks = judge(&host);
+        let check = checks.iter().find(|check| check.name == "own host ids").unwrap();
+        let told = match &check.state {
+            State::Missing(text) => Some(text),
+            State::Good => None,
+        };
+        assert_eq!(told.is_some(), fix.is_some(), "{check:?}");
+        assert!(told.is_none_or(|told| told.contains(fix.unwrap())), "{check:?}");
+        assert!(ready(&checks));
+    }
+}
+
+#[test]
+fn a_user_without_a_name_is_told_by_number() {
+    let mut host = healthy();
+    (host.subordinate, host.user) = ((0, 0), "#12345".to_owned());
+    assert_eq!(missing(&host)[0].1, "echo 12345:100000:65536 | tee -a /etc/subuid >> /etc/subgid");
 }
