@@ -46,7 +46,8 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
         preserved_fds,
         parent: ParentPlan {
             id_maps: None,
-            rootless: draft.rootless,
+            by_own_right: false,
+            setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
             rlimits: process.rlimits.clone(),
         },
