@@ -11,6 +11,9 @@ use crate::state::{Action, State, StateRoot, Status, id_range};
 /// How long the kernel may take to end a killed tree.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long its parent may take to reap it.
+const REAPED_WITHIN_MS: u64 = 500;
+
 /// Deletes a container.
 ///
 /// # Errors
@@ -65,7 +68,14 @@ fn wait_for_end(init: crate::state::Process) -> Result<()> {
     }
     let mut watched = [crate::sys::poll::PollFd::new(pidfd.as_fd(), crate::sys::poll::POLLIN)];
     let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-    match crate::sys::poll::ppoll(&mut watched, Some(patience)) {
+    let ended = crate::sys::poll::ppoll(&mut watched, Some(patience));
+    // Whoever waits for it reaps it; until then its number is seen in /proc. A pidfd hangs up
+    // when that has happened.
+    let mut reaped = [crate::sys::poll::PollFd::new(pidfd.as_fd(), 0)];
+    match ended.and_then(|ended| match ended {
+        0 => Ok(0),
+        _ => crate::sys::poll::ppoll(&mut reaped, Some(REAPED_WITHIN_MS)).map(|_| ended),
+    }) {
         Ok(0) => Err(Error::setup("the container's first process does not end")
             .hint("it may hang in the kernel; see /proc/PID/stack")),
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),

@@ -28,6 +28,7 @@ pub mod spec;
 pub mod start;
 pub mod state;
 pub mod text_file;
+pub mod update;
 
 use crate::cli::{Cli, Verb};
 use crate::error::{Error, ExitCode, Result};
@@ -50,7 +51,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Ps(args) => ps::run(global, args),
         Verb::Pause(args) => pause::pause(global, &args.id.to_string()),
         Verb::Resume(args) => pause::resume(global, &args.id.to_string()),
-        Verb::Update(_) | Verb::Events(_) => Err(Error::usage("not supported by this version of pinfold")),
+        Verb::Update(args) => update::run(global, args),
+        Verb::Events(_) => Err(Error::usage("not supported by this version of pinfold")),
         Verb::Spec(args) => spec::run(args),
         Verb::Features(_) => features::run(),
         Verb::Sandbox(args) => sandbox::run(global, args),

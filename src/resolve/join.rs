@@ -47,7 +47,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
         parent: ParentPlan {
             id_maps: None,
             by_own_right: false,
-            setgroups_denied: false,
+            setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
             rlimits: process.rlimits.clone(),
         },

@@ -1,0 +1,100 @@
+//! `update`: new limits for a container. Flags and `--resources` are read as the same
+//! `linux.resources` that `create` reads.
+
+use std::os::fd::AsFd;
+
+use serde_json::{Map, Value, json};
+
+use super::host::Host;
+use super::{entry, text_file};
+use crate::cgroup::Limits;
+use crate::cli::{Global, UpdateArgs};
+use crate::error::{Context, Error, ExitCode, Result};
+use crate::state::{Action, Status};
+use crate::sys;
+use crate::types::InputFile;
+
+const LIMIT: usize = 1 << 20;
+
+/// Changes the limits of a container that is not stopped.
+///
+/// # Errors
+/// A limit that cannot be applied; the container has no cgroup.
+pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
+    refuse_unsupported(args)?;
+    let root = entry::open_root(global)?;
+    let dir = root.open_container(&args.id.to_string())?;
+    let changes = dir.lock_changes()?;
+    let state = changes.load()?;
+    Status::observe(&state)?.may(Action::Update, dir.id())?;
+    let host = Host::read()?;
+    let cgroup = entry::open_cgroup(&host, &state)?
+        .ok_or_else(|| Error::setup("the container has no cgroup whose limits could be changed"))?;
+    cgroup.update(&limits(args)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse_unsupported(args: &UpdateArgs) -> Result<()> {
+    let asked = [
+        (args.l3_cache_schema.is_some(), "--l3-cache-schema"),
+        (args.mem_bw_schema.is_some(), "--mem-bw-schema"),
+        (args.kernel_memory.is_some(), "--kernel-memory"),
+        (args.kernel_memory_tcp.is_some(), "--kernel-memory-tcp"),
+    ];
+    match asked.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
+        None => Ok(()),
+    }
+}
+
+fn limits(args: &UpdateArgs) -> Result<Limits> {
+    let value = match &args.resources {
+        Some(InputFile::Stdin) => {
+            document(&text_file::read_all(sys::file::borrow_stdio(0).as_fd(), LIMIT).at("--resources")?)?
+        }
+        Some(InputFile::File(path)) => document(&text_file::read(path.as_path(), LIMIT).at("--resources")?)?,
+        None => from_flags(args),
+    };
+    let resources = serde_json::from_value(value)
+        .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
+    Limits::from_oci(&resources)
+}
+
+fn document(text: &[u8]) -> Result<Value> {
+    serde_json::from_slice(text).map_err(|error| Error::usage(error.to_string()).field("--resources"))
+}
+
+fn from_flags(args: &UpdateArgs) -> Value {
+    let given = |pairs: Vec<(&str, Option<Value>)>| -> Map<String, Value> {
+        pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    };
+    let memory = given(vec![
+        ("limit", args.memory.map(|size| json!(size.value()))),
+        ("reservation", args.memory_reservation.map(|size| json!(size.value()))),
+        ("swap", args.memory_swap.map(|size| json!(size.value()))),
+    ]);
+    let cpu = given(vec![
+        ("quota", args.cpu_quota.map(|quota| json!(quota))),
+        ("period", args.cpu_period.map(|period| json!(period))),
+        ("burst", args.cpu_burst.map(|burst| json!(burst))),
+        ("shares", args.cpu_share.map(|shares| json!(shares))),
+        ("idle", args.cpu_idle.map(|idle| json!(idle))),
+        ("realtimePeriod", args.cpu_rt_period.map(|period| json!(period))),
+        ("realtimeRuntime", args.cpu_rt_runtime.map(|runtime| json!(runtime))),
+        ("cpus", args.cpuset_cpus.as_ref().map(|list| json!(list))),
+        ("mems", args.cpuset_mems.as_ref().map(|list| json!(list))),
+    ]);
+    let mut all = Map::new();
+    for (key, part) in [("memory", memory), ("cpu", cpu)] {
+        if !part.is_empty() {
+            all.insert(key.to_owned(), Value::Object(part));
+        }
+    }
+    if let Some(limit) = args.pids_limit {
+        all.insert("pids".to_owned(), json!({ "limit": limit }));
+    }
+    if let Some(weight) = args.blkio_weight {
+        all.insert("blockIO".to_owned(), json!({ "weight": weight }));
+    }
+    Value::Object(all)
+}
