@@ -11,8 +11,8 @@ use crate::state::{Action, State, StateRoot, Status, id_range};
 /// How long the kernel may take to end a killed tree.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long its parent may take to reap it.
-const REAPED_WITHIN_MS: u64 = 500;
+/// When to look whether its parent has reaped it.
+const REAPED_AFTER_MS: [u64; 6] = [0, 1, 4, 15, 30, 50];
 
 /// Deletes a container.
 ///
@@ -68,17 +68,24 @@ fn wait_for_end(init: crate::state::Process) -> Result<()> {
     }
     let mut watched = [crate::sys::poll::PollFd::new(pidfd.as_fd(), crate::sys::poll::POLLIN)];
     let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-    let ended = crate::sys::poll::ppoll(&mut watched, Some(patience));
-    // Whoever waits for it reaps it; until then its number is seen in /proc. A pidfd hangs up
-    // when that has happened.
-    let mut reaped = [crate::sys::poll::PollFd::new(pidfd.as_fd(), 0)];
-    match ended.and_then(|ended| match ended {
-        0 => Ok(0),
-        _ => crate::sys::poll::ppoll(&mut reaped, Some(REAPED_WITHIN_MS)).map(|_| ended),
-    }) {
+    match crate::sys::poll::ppoll(&mut watched, Some(patience)) {
         Ok(0) => Err(Error::setup("the container's first process does not end")
             .hint("it may hang in the kernel; see /proc/PID/stack")),
-        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Ok(_) | Err(nix::errno::Errno::EINTR) => wait_until_reaped(pidfd.as_fd()),
         Err(errno) => Err(Error::call("ppoll", errno)),
     }
+}
+
+/// Whoever is its parent reaps it; until then its number is still seen in /proc. A pidfd
+/// hangs up when that has happened, but wakes nobody for it, so it is asked a few times.
+fn wait_until_reaped(pidfd: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+    for wait in REAPED_AFTER_MS {
+        let mut watched = [crate::sys::poll::PollFd::new(pidfd, 0)];
+        match crate::sys::poll::ppoll(&mut watched, Some(wait)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(Error::call("ppoll", errno)),
+        }
+    }
+    Ok(())
 }
