@@ -22,7 +22,7 @@ help:
 	@echo 'make deny       licences, advisories and sources of the dependencies'
 	@echo 'make test       all tests, here and in the virtual machine; installs what they need'
 	@echo 'make vm         only those in the virtual machine; FILTER=TEXT for some of them'
-	@echo 'make soak       the tests that look for leaks by repeating launches'
+	@echo 'make soak       the races and the random kills with ten times as many launches'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      comparison with crun, runc and bubblewrap'
 	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR='
@@ -50,9 +50,10 @@ vm:
 	cargo build --profile release-fast --locked
 	tests/vm/run.sh $(FAST) $(FILTER)
 
+# The same tests with the counts that take their time.
 soak:
 	tests/setup.sh host
-	cargo test --profile release-fast --locked --test soak -- --ignored --nocapture
+	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless -- --nocapture
 
 fuzz:
 	cd fuzz && for target in $$(cargo +nightly fuzz list); do \

@@ -8,7 +8,7 @@ use pinfold::{cli, commands};
 fn main() -> ExitCode {
     let args = std::env::args_os().collect::<Vec<OsString>>();
     let code = match cli::parse_from(&args) {
-        Ok(cli) => commands::run(&cli).unwrap_or_else(|error| commands::failure::of_verb(&cli.verb, &error)),
+        Ok(cli) => commands::run(&cli).unwrap_or_else(|error| commands::failure::of_verb(&cli, &error)),
         Err(error) => commands::failure::of_command_line(&args, &error),
     };
     ExitCode::from(code.0)

@@ -8,11 +8,15 @@ use std::io::Write;
 
 use clap::error::ErrorKind;
 
-use crate::cli::{self, Verb};
+use crate::cli::{self, Cli, Verb};
 use crate::error::{Error, ExitCode};
 
-/// Prints the failure of a verb to stderr, and gives its exit code.
-pub fn of_verb(verb: &Verb, error: &Error) -> ExitCode {
+/// Prints the failure of a verb to stderr and into `--log`, and gives its exit code.
+pub fn of_verb(cli: &Cli, error: &Error) -> ExitCode {
+    let verb = &cli.verb;
+    if let Err(unlogged) = super::log::failure(&cli.global, error) {
+        say(&text(verb.name(), None, &unlogged));
+    }
     let container = verb.container().map(ToString::to_string);
     say(&text(verb.name(), container.as_deref(), error));
     exit_code(verb, error)

@@ -17,6 +17,7 @@ pub mod features;
 pub mod gc;
 pub mod host;
 pub mod kill;
+pub mod log;
 pub mod man;
 pub mod pause;
 pub mod pid_file;

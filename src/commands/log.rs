@@ -1,0 +1,51 @@
+//! `--log FILE --log-format text|json`: where callers of an OCI runtime read why it failed.
+//! A success writes nothing.
+
+use std::os::fd::AsFd;
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::sys::stat::Mode;
+
+use crate::cli::{Global, LogFormat};
+use crate::error::{Call, Context, Error, Result};
+use crate::state::rfc3339;
+use crate::sys;
+
+/// Appends one line about a failure, with one write; never through a link.
+///
+/// # Errors
+/// The file cannot be opened or written.
+pub fn failure(global: &Global, error: &Error) -> Result<()> {
+    let Some(path) = &global.log else { return Ok(()) };
+    let path = path.as_path();
+    let how = OpenHow::new()
+        .flags(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .mode(Mode::from_bits_truncate(0o600))
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display()).at("--log")?;
+    let line = line(global.log_format, &error.to_string(), &rfc3339::now());
+    sys::file::write_all(file.as_fd(), line.as_bytes()).call("write").on(path.display()).at("--log")
+}
+
+fn line(format: LogFormat, message: &str, time: &str) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match format {
+        LogFormat::Text => format!("time={} level=error msg={}\n", quoted(time), quoted(message)),
+        LogFormat::Json => {
+            format!("{{\"level\":\"error\",\"msg\":{},\"time\":{}}}\n", quoted(message), quoted(time))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_line_has_runcs_keys() {
+        let line = line(LogFormat::Json, "a \"b\"\nc", "T");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value, serde_json::json!({"level": "error", "msg": "a \"b\"\nc", "time": "T"}));
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+}
