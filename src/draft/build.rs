@@ -210,11 +210,17 @@ fn personality(linux: &oci_spec::runtime::Linux) -> Result<Option<u32>> {
     }))
 }
 
+/// A filter that asks a supervisor is refused: nobody would hand the listener over, and the
+/// calls would fail without a reason.
 fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<Profile>> {
-    match (&extras.seccomp, linux.seccomp()) {
-        (Some(profile), _) => Ok(Some(profile.clone())),
-        (None, Some(given)) => Profile::from_oci(given).map(Some),
-        (None, None) => Ok(None),
+    let profile = match (&extras.seccomp, linux.seccomp()) {
+        (Some(profile), _) => Some(profile.clone()),
+        (None, Some(given)) => Some(Profile::from_oci(given)?),
+        (None, None) => None,
+    };
+    match profile.as_ref().is_some_and(Profile::notifies) {
+        true => Err(unsupported("/linux/seccomp").object("SCMP_ACT_NOTIFY")),
+        false => Ok(profile),
     }
 }
 
@@ -289,4 +295,22 @@ fn one_device(device: &LinuxDevice, field: &str) -> Result<DraftDevice> {
         mode: device.file_mode().unwrap_or(0o666) & 0o7777,
         owner: (device.uid().unwrap_or(0), device.gid().unwrap_or(0)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_asks_a_supervisor_is_refused() {
+        let with = |action: &str| {
+            let text = format!(
+                r#"{{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/s","syscalls":[{{"names":["uname"],"action":"{action}"}}]}}"#
+            );
+            let profile = Profile::from_json(&text).unwrap();
+            seccomp(&oci_spec::runtime::Linux::default(), &Extras { seccomp: Some(profile), ..Extras::oci() })
+        };
+        assert!(with("SCMP_ACT_ERRNO").is_ok());
+        assert!(with("SCMP_ACT_NOTIFY").is_err());
+    }
 }
