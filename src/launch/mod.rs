@@ -2,6 +2,7 @@
 //! the check from outside, and, for a foreground launch, everything until its end.
 
 mod channel;
+mod drain;
 mod failure;
 mod id_maps;
 mod inspect;

@@ -1,6 +1,10 @@
 //! Copies one stream to another, counting, without ever blocking the supervisor: it reads
-//! when there is something and writes when there is room (poll(2); a pipe that polls
-//! writable takes PIPE_BUF bytes, pipe(7)).
+//! when there is something and writes when there is room.
+//!
+//! poll(2) alone does not keep a write from blocking: the program itself may hold the same
+//! pipe (`2>&1`) and fill it in between, and pinfold would then miss its own time limit.
+//! The caller's streams cannot be made nonblocking either, because every process that
+//! shares them would see it (fcntl(2)); so the single write says it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -13,11 +17,23 @@ use crate::sys::{self};
 const CHUNK: usize = 4096;
 const BUFFER: usize = 64 << 10;
 
+/// How a write is kept from blocking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sink {
+    /// RWF_NOWAIT, pwritev2(2).
+    Pipe,
+    /// MSG_DONTWAIT, send(2).
+    Socket,
+    /// A file does not block, and a terminal that polls writable has room (tty(4)).
+    Other,
+}
+
 /// One direction.
 #[derive(Debug)]
 pub(super) struct Relay {
     from: Option<OwnedFd>,
     to: OwnedFd,
+    sink: Sink,
     buffer: Vec<u8>,
     sent: usize,
     /// Bytes read so far.
@@ -27,8 +43,17 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(from: OwnedFd, to: OwnedFd, limit: Option<u64>) -> Self {
-        Self { from: Some(from), to, buffer: vec![], sent: 0, count: 0, limit }
+    /// From one to the other.
+    ///
+    /// # Errors
+    /// fstat(2).
+    pub(super) fn new(from: OwnedFd, to: OwnedFd, limit: Option<u64>) -> Result<Self, Errno> {
+        let sink = match sys::file::stat(to.as_fd())?.mode & libc::S_IFMT {
+            libc::S_IFIFO => Sink::Pipe,
+            libc::S_IFSOCK => Sink::Socket,
+            _ => Sink::Other,
+        };
+        Ok(Self { from: Some(from), to, sink, buffer: vec![], sent: 0, count: 0, limit })
     }
 
     /// Nothing more will come.
@@ -62,6 +87,26 @@ impl Relay {
         }
     }
 
+    /// Reads what lies in the source, without waiting for more, until something has to be
+    /// written; when nothing is left there, the source has ended.
+    pub(super) fn read_what_is_there(&mut self) -> Result<(), Errno> {
+        while self.pending().is_empty() && self.from.is_some() {
+            if self.is_over() || !self.has_input()? {
+                self.from = None;
+            } else {
+                self.read()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_input(&self) -> Result<bool, Errno> {
+        let Some(from) = &self.from else { return Ok(false) };
+        let mut watched = [PollFd::new(from.as_fd(), POLLIN)];
+        sys::poll::ppoll(&mut watched, Some(0))?;
+        Ok(watched.iter().all(PollFd::readable))
+    }
+
     fn read(&mut self) -> Result<(), Errno> {
         let Some(from) = &self.from else { return Ok(()) };
         let mut chunk = vec![0_u8; BUFFER];
@@ -90,14 +135,19 @@ impl Relay {
     fn write(&mut self) -> Result<(), Errno> {
         let pending = self.pending();
         let chunk = pending.get(..pending.len().min(CHUNK)).unwrap_or_default();
-        match nix::unistd::write(&self.to, chunk) {
+        let written = match self.sink {
+            Sink::Pipe => sys::file::write_nowait(self.to.as_fd(), chunk),
+            Sink::Socket => sys::socket::send_nowait(self.to.as_fd(), chunk),
+            Sink::Other => nix::unistd::write(&self.to, chunk),
+        };
+        match written {
             Ok(length) => {
                 self.sent += length;
                 Ok(())
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
             // The reader is gone: the program sees the same when its pipe closes.
-            Err(Errno::EPIPE | Errno::EIO) => {
+            Err(Errno::EPIPE | Errno::ECONNRESET | Errno::EIO) => {
                 self.from = None;
                 self.buffer.clear();
                 self.sent = 0;
@@ -112,4 +162,47 @@ impl Relay {
 pub(super) fn own_stream(number: u8) -> Result<OwnedFd, Errno> {
     let stream: BorrowedFd<'static> = sys::file::borrow_stdio(number);
     sys::file::duplicate(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+    use super::*;
+
+    /// Fills what the relay writes to, behind its back, and lets it write nevertheless.
+    fn writes_into_the_full(read: &OwnedFd, write: OwnedFd) -> Duration {
+        let (from, source) = nix::unistd::pipe().unwrap();
+        nix::unistd::write(&source, &[1; CHUNK]).unwrap();
+        let second = sys::file::duplicate(write.as_fd()).unwrap();
+        let mut relay = Relay::new(from, write, None).unwrap();
+        relay.turn().unwrap();
+        assert!(!relay.pending().is_empty());
+        sys::file::set_nonblocking(&second, true).unwrap();
+        while nix::unistd::write(&second, &[0; CHUNK]).is_ok() {}
+        sys::file::set_nonblocking(&second, false).unwrap();
+        // Something ends the wait if the write does wait.
+        let reader = sys::file::duplicate(read.as_fd()).unwrap();
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(500));
+                let mut buffer = vec![0; 1 << 20];
+                sys::file::read(reader.as_fd(), &mut buffer).unwrap()
+            });
+            relay.turn().unwrap();
+            started.elapsed()
+        })
+    }
+
+    #[test]
+    fn a_full_pipe_or_socket_does_not_block() {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        assert!(writes_into_the_full(&read, write) < Duration::from_millis(400), "pipe");
+        let (read, write) =
+            socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty()).unwrap();
+        assert!(writes_into_the_full(&read, write) < Duration::from_millis(400), "socket");
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::drain::{self, Drained, Until};
 use super::relay::{Relay, own_stream};
 use super::terminal::{self, RawMode};
 use super::{Assembled, failed};
@@ -72,6 +73,11 @@ pub struct Ended {
 const FORWARDED: [i32; 7] =
     [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
+/// Whether a signal asks for the end.
+pub(super) fn ends(signal: i32) -> bool {
+    matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
+}
+
 struct Supervisor<'a> {
     child: &'a Assembled,
     cgroup: Option<&'a Cgroup>,
@@ -115,7 +121,7 @@ pub fn supervise(
         Supervisor { child, cgroup, has_init, ending, relays, cause: None, kill_at: None, started };
     supervisor.resize()?;
     while !supervisor.turn(signals)? {}
-    supervisor.drain()?;
+    supervisor.drain(signals.as_fd())?;
     drop(raw);
     let ended = supervisor.end()?;
     match child.records.failure() {
@@ -130,12 +136,13 @@ fn relays(child: &Assembled, ending: &mut Ending) -> Result<Vec<(usize, Relay)>>
     if let Some(master) = &child.console {
         let second = || sys::file::duplicate(master.as_fd()).call("fcntl");
         let (input, output) = (own_stream(0).call("fcntl")?, own_stream(1).call("fcntl")?);
-        relays.push((0, Relay::new(input, second()?, None)));
-        relays.push((1, Relay::new(second()?, output, None)));
+        relays.push((0, Relay::new(input, second()?, None).call("fstat")?));
+        relays.push((1, Relay::new(second()?, output, None).call("fstat")?));
     }
     for stream in std::mem::take(&mut ending.streams) {
         let to = own_stream(stream.number).call("fcntl")?;
-        relays.push((usize::from(stream.number), Relay::new(stream.pipe, to, stream.limit)));
+        let relay = Relay::new(stream.pipe, to, stream.limit).call("fstat")?;
+        relays.push((usize::from(stream.number), relay));
     }
     Ok(relays)
 }
@@ -177,14 +184,14 @@ impl Supervisor<'_> {
     }
 
     fn until_next(&self) -> Option<u64> {
-        let deadline = match (self.kill_at, self.ending.timeout, self.cause) {
-            (Some(at), _, _) => Some(at),
-            (None, Some(timeout), None) => self.started.checked_add(timeout),
-            _ => None,
-        }?;
+        let deadline = self.kill_at.or_else(|| self.deadline().filter(|_| self.cause.is_none()))?;
         let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up: a round too early would spin.
         Some(u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.started.checked_add(self.ending.timeout?)
     }
 
     fn check_limits(&mut self) -> Result<()> {
@@ -211,8 +218,7 @@ impl Supervisor<'_> {
         match sys::signal::signalfd_read(signals).call("read signalfd")? {
             Some(libc::SIGWINCH) => self.resize(),
             Some(signal) => {
-                let ends = matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT);
-                if ends && self.cause.is_none() {
+                if ends(signal) && self.cause.is_none() {
                     self.cause = Some(Cause::Killed(signal));
                 }
                 self.signal(signal)
@@ -259,26 +265,22 @@ impl Supervisor<'_> {
     }
 
     /// What the program wrote before its end still comes out.
-    fn drain(&mut self) -> Result<()> {
+    fn drain(&mut self, signals: BorrowedFd<'_>) -> Result<()> {
         self.relays.retain(|(number, _)| *number != 0);
-        while self.relays.iter().any(|(_, relay)| !relay.is_done() && !relay.is_over()) {
-            let ready = {
-                let mut watched: Vec<_> = self.relays.iter().map(|(_, relay)| relay.watch()).collect();
-                match sys::poll::ppoll(&mut watched, None) {
-                    Ok(_) | Err(Errno::EINTR) => {}
-                    Err(errno) => return Err(errno).call("ppoll"),
-                }
-                watched.iter().map(|watch| watch.revents() != 0).collect::<Vec<_>>()
-            };
-            for ((_, relay), ready) in self.relays.iter_mut().zip(ready) {
-                if ready {
-                    relay.turn().call("relay")?;
-                }
-            }
-        }
-        if self.cause.is_none() && self.relays.iter().any(|(_, relay)| relay.is_over()) {
-            self.cause = Some(Cause::OutputLimit);
-        }
+        let until = Until {
+            signals,
+            caller: self.ending.caller.as_ref().map(AsFd::as_fd),
+            deadline: self.deadline().filter(|_| self.cause.is_none()),
+            patience: self.cause.map(|_| drain::PATIENCE),
+        };
+        let cause = match drain::drain(self.relays.iter_mut().map(|(_, relay)| relay), &until)? {
+            Drained::All | Drained::Stuck => None,
+            Drained::Signal(signal) => Some(Cause::Killed(signal)),
+            Drained::CallerGone => Some(Cause::CallerDied),
+            Drained::Late => Some(Cause::Timeout),
+        };
+        let over = self.relays.iter().any(|(_, relay)| relay.is_over());
+        self.cause = self.cause.or(cause).or(over.then_some(Cause::OutputLimit));
         Ok(())
     }
 

@@ -37,6 +37,28 @@ pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// A write that does not wait for room although the descriptor is blocking: pwritev2(2)
+/// with RWF_NOWAIT, which pipes know since Linux 6.4; before, it is a plain write(2).
+///
+/// # Errors
+/// EAGAIN: no room. EPIPE.
+pub fn write_nowait(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    // linux/fs.h; offset -1 is the descriptor's own position.
+    const RWF_NOWAIT: i32 = 8;
+    let iov = [bytes.as_ptr() as usize, bytes.len()];
+    let raw = fd.as_raw_fd();
+    // SAFETY: the kernel reads one `struct iovec`, two words, and the bytes that it names.
+    let written =
+        unsafe { libc::syscall(libc::SYS_pwritev2, raw, iov.as_ptr(), 1, -1_i64, -1_i64, RWF_NOWAIT) };
+    match count(written) {
+        // SAFETY: the kernel reads at most the length of `bytes`.
+        Err(Errno::EOPNOTSUPP) => {
+            count(unsafe { libc::syscall(libc::SYS_write, raw, bytes.as_ptr(), bytes.len()) })
+        }
+        other => other,
+    }
+}
+
 /// \[child\] The raw getcwd(2), without the NUL. Where libc says ENOENT the kernel says
 /// `(unreachable)` first: the directory is outside the root (CVE-2024-21626's sign).
 ///

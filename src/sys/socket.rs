@@ -73,6 +73,18 @@ pub fn send_fd(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>)
     })
 }
 
+/// send(2) without SIGPIPE and without waiting for room, whatever the socket's own mode.
+///
+/// # Errors
+/// EAGAIN: no room. EPIPE, ECONNRESET: the peer is gone.
+pub fn send_nowait(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    let (address, length) = (std::ptr::null::<u8>(), 0_u32);
+    let (raw, start, len) = (socket.as_raw_fd(), bytes.as_ptr(), bytes.len());
+    // SAFETY: the kernel reads at most the length of `bytes`, and no address.
+    count(unsafe { libc::syscall(libc::SYS_sendto, raw, start, len, flags, address, length) })
+}
+
 /// \[child\] recvmsg(2): bytes, and a descriptor (close-on-exec) if the peer attached one.
 /// 0 bytes is the end of the stream.
 ///
