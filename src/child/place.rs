@@ -48,7 +48,7 @@ pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Owne
     let (parent, name) = parent_of(root, target)?;
     match target.kind {
         TargetKind::Directory => make_one(parent.as_fd(), name, 0o755),
-        TargetKind::File => make_file(parent.as_fd(), name, 0o644)
+        TargetKind::File => as_owner_of(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644))
             .and_then(|file| as_its_parent(file.as_fd(), parent.as_fd())),
     }?;
     open_beneath(parent.as_fd(), name)
@@ -85,9 +85,27 @@ fn open_beneath(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 fn make_one(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Done {
-    nix::sys::stat::mkdirat(parent, name, Mode::from_bits_truncate(mode))?;
+    as_owner_of(parent, || nix::sys::stat::mkdirat(parent, name, Mode::from_bits_truncate(mode)))?;
     let made = open_beneath(parent, name)?;
     as_its_parent(made.as_fd(), parent)
+}
+
+/// On an id-mapped mount the container's root may have no id to own a file with, and the
+/// kernel refuses with EOVERFLOW (mount_setattr(2), "ID-mapped mounts"). There things are
+/// made as the directory's owner, with no right that this owner has not.
+fn as_owner_of<T>(parent: BorrowedFd<'_>, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    match make() {
+        Err(Errno::EOVERFLOW) => {}
+        other => return other,
+    }
+    let owner = sys::file::stat(parent)?;
+    // The group first: setfsuid(2) away from 0 takes the capabilities about files.
+    sys::ids::setfsgid(owner.gid)?;
+    sys::ids::setfsuid(owner.uid)?;
+    let made = make();
+    sys::ids::setfsuid(0)?;
+    sys::ids::setfsgid(0)?;
+    made
 }
 
 /// A mount point belongs to whoever owns the directory it was made in: what the runtime

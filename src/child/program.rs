@@ -34,10 +34,16 @@ fn find(program: &Program) -> Result<usize, Errno> {
             AtFlags::AT_EACCESS,
         );
         match answer {
+            // A directory passes the check and is no program: execvp(3) goes on too.
+            Ok(()) if is_directory(candidate) => reason = Errno::EACCES,
             Ok(()) => return Ok(index),
             Err(Errno::EACCES) => reason = Errno::EACCES,
             Err(_) => {}
         }
     }
     Err(reason)
+}
+
+fn is_directory(candidate: &std::ffi::CStr) -> bool {
+    nix::sys::stat::stat(candidate).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }

@@ -169,7 +169,7 @@ fn in_cgroup(
         listener: listener(entry, life)?,
         outlives: life != Life::Foreground,
         keyring: !args.no_new_keyring,
-        preserved_fds: preserved(args.preserve_fds)?,
+        preserved_fds: args.preserve_fds,
         ..Surroundings::foreground(&host.facts)
     };
     let mut finished = resolve::finish(draft, facts, around)?;
@@ -196,8 +196,13 @@ fn listener(entry: &Entry, life: Life) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// The descriptors that the caller hands on must be open.
-pub fn preserved(count: u16) -> Result<u16> {
+/// The descriptors that the caller hands on must be open. Asked before pinfold opens
+/// anything: the numbers that the caller left free would be those of pinfold's own, and
+/// would be kept in the container up to execve (CVE-2024-21626).
+///
+/// # Errors
+/// The first number that is not open.
+pub fn check_preserved(count: u16) -> Result<()> {
     for number in 3..3 + u32::from(count) {
         let raw =
             i32::try_from(number).map_err(|error| Error::usage(error.to_string()).field("--preserve-fds"))?;
@@ -205,7 +210,7 @@ pub fn preserved(count: u16) -> Result<u16> {
             return Err(Error::usage(format!("descriptor {number} is not open")).field("--preserve-fds"));
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 fn bind_identity(bound: &resolve::Bound) -> BindIdentity {

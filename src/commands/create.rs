@@ -12,6 +12,7 @@ use crate::error::{ExitCode, Result};
 /// As [`container::make`].
 pub fn run(global: &Global, args: &CreateArgs) -> Result<ExitCode> {
     protect::own_binary()?;
+    container::check_preserved(args.launch.preserve_fds)?;
     let host = Host::read()?;
     let mut container = container::make(global, &args.launch, &host, Life::Created)?;
     container.child.release();

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
 
-use super::container::preserved;
+use super::container::check_preserved;
 use super::entry;
 use super::host::Host;
 use super::{bundle, pid_file, protect, text_file};
@@ -27,6 +27,7 @@ const PROCESS_LIMIT: usize = 1 << 20;
 /// The container is not running; the program cannot be executed.
 pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     protect::own_binary()?;
+    check_preserved(args.preserve_fds)?;
     refuse_unsupported(args)?;
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
@@ -193,7 +194,7 @@ fn joining(state: &State, args: &ExecArgs, host: &Host) -> Result<Joining> {
         nstypes: namespaces_apart(init.pid)?,
         outlives: args.detach,
         landlock_abi: host.facts.landlock_abi,
-        preserved_fds: preserved(args.preserve_fds)?,
+        preserved_fds: args.preserve_fds,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::state::Phase;
 /// As [`container::make`]; the program cannot be executed.
 pub fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
     protect::own_binary()?;
+    container::check_preserved(args.launch.preserve_fds)?;
     let host = Host::read()?;
     match args.detach {
         true => detached(global, args, &host),
