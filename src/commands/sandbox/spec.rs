@@ -165,7 +165,7 @@ fn working_directory(args: &SandboxArgs) -> String {
 }
 
 /// None by default; `--cap-drop` takes from what `--cap-add` gives.
-fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
+pub(super) fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
     let spread = |list: &[CapArg]| -> Vec<CapName> {
         let one = |cap: &CapArg| match cap {
             CapArg::All => CapName::all(),
