@@ -19,10 +19,20 @@ pub fn failure(global: &Global, error: &Error) -> Result<()> {
     let Some(path) = &global.log else { return Ok(()) };
     let path = path.as_path();
     let how = OpenHow::new()
-        .flags(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .flags(
+            OFlag::O_WRONLY
+                | OFlag::O_CREAT
+                | OFlag::O_APPEND
+                | OFlag::O_NOFOLLOW
+                | OFlag::O_CLOEXEC
+                | OFlag::O_NONBLOCK,
+        )
         .mode(Mode::from_bits_truncate(0o600))
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display()).at("--log")?;
+    let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how)
+        .call("openat2")
+        .on(path.display())
+        .at("--log")?;
     let line = line(global.log_format, &error.to_string(), &rfc3339::now());
     sys::file::write_all(file.as_fd(), line.as_bytes()).call("write").on(path.display()).at("--log")
 }

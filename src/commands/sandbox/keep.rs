@@ -28,6 +28,6 @@ pub(super) fn configuration(spec: &Spec, seccomp: Option<&str>) -> Result<Vec<u8
 /// A kept profile that cannot be read.
 pub fn kept_extras(spec: &Spec) -> Result<Extras> {
     let text = spec.annotations().as_ref().and_then(|annotations| annotations.get(SECCOMP));
-    let seccomp = text.map(|text| super::seccomp::profile(text)).transpose()?;
+    let seccomp = text.map(|text| super::seccomp::profile(text, &[])).transpose()?;
     Ok(Extras { door: Door::Sandbox, landlock: true, seccomp, ..Extras::oci() })
 }

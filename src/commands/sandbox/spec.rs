@@ -57,7 +57,8 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
     let files = secrets::files(args, &user)?;
     let filter = seccomp::text(args)?;
-    let profile = filter.as_deref().map(seccomp::profile).transpose()?;
+    let held: Vec<String> = capabilities(args).iter().map(ToString::to_string).collect();
+    let profile = filter.as_deref().map(|text| seccomp::profile(text, &held)).transpose()?;
     let rlimits = rlimits(args, host)?;
     let document = document(args, &user, &ids, mounts.list, rlimits)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
@@ -175,7 +176,7 @@ fn working_directory(args: &SandboxArgs) -> String {
 }
 
 /// None by default; `--cap-drop` takes from what `--cap-add` gives.
-fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
+pub(super) fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
     let spread = |list: &[CapArg]| -> Vec<CapName> {
         let one = |cap: &CapArg| match cap {
             CapArg::All => CapName::all(),
