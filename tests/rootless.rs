@@ -6,6 +6,8 @@
 // The lint's exception for tests does not reach the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "rootless/binary.rs"]
+mod binary;
 #[path = "rootless/cgroups.rs"]
 mod cgroups;
 #[path = "rootless/ending.rs"]
@@ -147,7 +149,7 @@ fn a_default_limit_is_never_above_the_caller_s_own() {
     let place = Place::new("rlimits");
     for (own, expected) in [("64", "64\n64\n"), ("4096", "1024\n1024\n")] {
         let script = format!(
-            "ulimit -Hn {own}; exec $USER_DO $PINFOLD sandbox -- sh -c 'ulimit -Sn; ulimit -Hn; ulimit -c'"
+            "ulimit -n {own}; exec $USER_DO $PINFOLD sandbox -- sh -c 'ulimit -Sn; ulimit -Hn; ulimit -c'"
         );
         let ran = run(place.root_script(&[], &script)).exits(0);
         assert_eq!(ran.out, format!("{expected}0\n"), "own limit {own}");

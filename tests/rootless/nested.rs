@@ -2,6 +2,17 @@
 
 use crate::support::{Place, run};
 
+/// unshare(1) leaves the writing of several ids to newuidmap(1), which wants /etc/subuid.
+const SEVERAL_IDS: &str = "
+mkfifo $PLACE/pid $PLACE/go
+(read -r pid <$PLACE/pid
+ echo 0 0 65536 >/proc/$pid/uid_map
+ echo 0 0 65536 >/proc/$pid/gid_map
+ echo >$PLACE/go) &
+exec unshare -U -- sh -euc 'echo $$ >$PLACE/pid; read -r go <$PLACE/go
+    exec setpriv --reuid=0 --regid=0 --clear-groups -- \"$@\"' sh \"$@\"
+";
+
 /// Each starts a shell that is root of something less than the host.
 const ROOTS: &[(&str, &[&str])] = &[
     (
@@ -22,20 +33,7 @@ const ROOTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("user namespace of root", &["unshare", "-Ur", "--"]),
-    (
-        "several ids",
-        &[
-            "unshare",
-            "-U",
-            "--map-users=0,0,65536",
-            "--map-groups=0,0,65536",
-            "--setuid",
-            "0",
-            "--setgid",
-            "0",
-            "--",
-        ],
-    ),
+    ("several ids", &["sh", "-euc", SEVERAL_IDS, "sh"]),
     ("no CAP_SYS_ADMIN", &["setpriv", "--bounding-set=-sys_admin", "--"]),
     ("no capability for ids", &["setpriv", "--bounding-set=-sys_admin,-setuid,-setgid", "--"]),
 ];
@@ -43,8 +41,13 @@ const ROOTS: &[(&str, &[&str])] = &[
 #[test]
 fn root_of_less_than_the_host_gets_the_same_sandbox() {
     let place = Place::new("nested");
+    // As /tmp: each of them makes its state directory there.
+    let shared = place.path("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
+    let state = shared.join("state");
     for (name, prefix) in ROOTS {
-        let script = "id -u >&2; exec $PINFOLD --root state sandbox --tmpfs /t -- sh -c \
+        let script = "id -u >&2; cd /; exec $PINFOLD --root $PLACE/shared/state sandbox --tmpfs /t -- sh -c \
                       'id -u; grep -E \"^(Cap(Eff|Bnd)|Seccomp):\" /proc/self/status; echo x 2>/dev/null >/usr/x || echo ro'";
         let ran = run(place.root_script(prefix, script));
         let expected = "1000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nSeccomp:\t2\nro\n";
@@ -52,7 +55,7 @@ fn root_of_less_than_the_host_gets_the_same_sandbox() {
         assert!(ran.err.starts_with("0\n"), "{name}: the control: root it is: {}", ran.err);
         assert!(ran.err.contains("degraded: own host ids"), "{name}: {}", ran.err);
         // The next one's root may be another user.
-        std::fs::remove_dir_all(place.path("own/state")).unwrap();
+        std::fs::remove_dir_all(&state).unwrap();
     }
 }
 

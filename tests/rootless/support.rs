@@ -78,7 +78,9 @@ impl Place {
     pub fn root_script(&self, prefix: &[&str], script: &str) -> Command {
         let words = [prefix, &["sh", "-euc", script]].concat();
         let mut command = self.bare(words[0]);
-        command.args(&words[1..]).env("USER_DO", format!("setpriv --reuid {UID} --regid {UID} --clear-groups --"));
+        command
+            .args(&words[1..])
+            .env("USER_DO", format!("setpriv --reuid {UID} --regid {UID} --clear-groups --"));
         command
     }
 
