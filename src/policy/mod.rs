@@ -6,9 +6,10 @@
 
 use std::fmt;
 
-use crate::draft::{Door, Draft};
+use crate::draft::{Door, Draft, MountOptions};
 use crate::error::{Error, Kind};
 use crate::resolve::{Facts, Identity};
+use crate::sys::mount::MOUNT_ATTR_NODEV;
 
 /// A rule that a launch breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
     let mut violations = vec![];
     for (mount, pinned) in draft.mounts.iter().zip(&facts.binds) {
         if let Some(pinned) = pinned {
-            violations.extend(judge_source(&mount.field, &pinned.identity, mount.options.readonly()));
+            violations.extend(judge_source(&mount.field, &pinned.identity, &mount.options));
         }
     }
     if draft.new_namespaces & crate::sys::clone::CLONE_NEWUSER == 0 {
@@ -94,7 +95,9 @@ pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
     }
 }
 
-fn judge_source(field: &str, source: &Identity, readonly: bool) -> Option<Violation> {
+fn judge_source(field: &str, source: &Identity, options: &MountOptions) -> Option<Violation> {
+    // `dev` is what the option for devices asks for, and no other.
+    let device = (options.attr.clear & MOUNT_ATTR_NODEV) != 0;
     let found =
         |rule, asked, allowed| Some(Violation { rule, field: format!("{field}/source"), asked, allowed });
     let name = source.path.display();
@@ -108,7 +111,7 @@ fn judge_source(field: &str, source: &Identity, readonly: bool) -> Option<Violat
     match source.file_type {
         libc::S_IFDIR | libc::S_IFREG => {}
         // Devices have their own option, which says what becomes weaker.
-        libc::S_IFCHR if field.is_empty() => {}
+        libc::S_IFCHR | libc::S_IFBLK if device => {}
         _ => {
             return found(
                 "default.bind.type",
@@ -117,7 +120,7 @@ fn judge_source(field: &str, source: &Identity, readonly: bool) -> Option<Violat
             );
         }
     }
-    match !readonly && name.to_string() == "/" {
+    match !options.readonly() && name.to_string() == "/" {
         true => found(
             "default.bind.root-rw",
             "the host's whole root, writable".to_owned(),
@@ -139,20 +142,29 @@ mod tests {
 
     #[test]
     fn sources_are_judged_by_what_they_are() {
+        use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr};
+        let options = |set, clear| MountOptions {
+            attr: MountAttr { set, clear, propagation: 0 },
+            ..MountOptions::default()
+        };
+        let (rw, ro, dev) = (options(0, 0), options(MOUNT_ATTR_RDONLY, 0), options(0, MOUNT_ATTR_NODEV));
         let ext4 = 0xef53;
         let rows = [
-            (source("/srv/data", libc::S_IFDIR, ext4), false, None),
-            (source("/srv/file", libc::S_IFREG, ext4), false, None),
-            (source("/srv/harmless", libc::S_IFDIR, 0x9fa0), true, Some("default.bind.kernel-fs")),
-            (source("/srv/harmless", libc::S_IFDIR, 0x6367_7270), true, Some("default.bind.kernel-fs")),
-            (source("/run/docker.sock", libc::S_IFSOCK, ext4), true, Some("default.bind.type")),
-            (source("/srv/fifo", libc::S_IFIFO, ext4), true, Some("default.bind.type")),
-            (source("/dev/sda", libc::S_IFBLK, ext4), true, Some("default.bind.type")),
-            (source("/", libc::S_IFDIR, ext4), false, Some("default.bind.root-rw")),
-            (source("/", libc::S_IFDIR, ext4), true, None),
+            (source("/srv/data", libc::S_IFDIR, ext4), &rw, None),
+            (source("/srv/file", libc::S_IFREG, ext4), &rw, None),
+            (source("/srv/harmless", libc::S_IFDIR, 0x9fa0), &ro, Some("default.bind.kernel-fs")),
+            (source("/srv/harmless", libc::S_IFDIR, 0x6367_7270), &ro, Some("default.bind.kernel-fs")),
+            (source("/run/docker.sock", libc::S_IFSOCK, ext4), &ro, Some("default.bind.type")),
+            (source("/run/docker.sock", libc::S_IFSOCK, ext4), &dev, Some("default.bind.type")),
+            (source("/srv/fifo", libc::S_IFIFO, ext4), &ro, Some("default.bind.type")),
+            (source("/dev/sda", libc::S_IFBLK, ext4), &ro, Some("default.bind.type")),
+            (source("/dev/zero", libc::S_IFCHR, ext4), &rw, Some("default.bind.type")),
+            (source("/dev/zero", libc::S_IFCHR, ext4), &dev, None),
+            (source("/", libc::S_IFDIR, ext4), &rw, Some("default.bind.root-rw")),
+            (source("/", libc::S_IFDIR, ext4), &ro, None),
         ];
-        for (identity, readonly, rule) in rows {
-            let found = judge_source("/mounts/0", &identity, readonly).map(|violation| violation.rule);
+        for (identity, options, rule) in rows {
+            let found = judge_source("/mounts/0", &identity, options).map(|violation| violation.rule);
             assert_eq!(found, rule, "{identity}");
         }
     }

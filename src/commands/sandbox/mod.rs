@@ -38,6 +38,7 @@ struct Asked {
 /// # Errors
 /// Everything that kept the program from running; the report tells it too.
 pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
+    super::protect::own_binary_without_landlock()?;
     match &args.life.spec {
         None => run_options(global, args),
         Some(file) => {

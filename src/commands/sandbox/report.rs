@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cgroup::Counters;
 use crate::error::{Call, Context, Error, Result};
 use crate::launch::{Ended, Outcome};
-use crate::plan::{Plan, Step};
+use crate::plan::{Expected, Plan, Step};
 use crate::resolve::Bound;
 use crate::sys;
 use crate::types::ReportTarget;
@@ -108,7 +108,7 @@ impl Reporter {
             no_new_privs: Some(expected.no_new_privs),
             seccomp_digest: seccomp_digest(plan),
             landlock_abi: has(|step| matches!(step, Step::Landlock { .. })).then_some(landlock_abi),
-            readonly_root: Some(has(|step| matches!(step, Step::ReadonlyRoot))),
+            readonly_root: Some(has(|step| matches!(step, Step::ReadonlyRoot)) && !can_loosen(expected)),
             cgroup: None,
         };
     }
@@ -166,6 +166,13 @@ impl Reporter {
         text.push(b'\n');
         std::fs::File::from(target).write_all(&text).call("write").at("--report")
     }
+}
+
+/// The flags of mounts made in a new user namespace are not locked: who has CAP_SYS_ADMIN
+/// there takes them off by mount_setattr(2), which Landlock does not govern.
+fn can_loosen(expected: &Expected) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    expected.new_namespaces.contains(&"user") && expected.bounding & 1 << CAP_SYS_ADMIN != 0
 }
 
 fn seccomp_digest(plan: &Plan) -> Option<String> {

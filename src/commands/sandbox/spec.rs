@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 
+use caps::Capability;
 use nix::sys::resource::Resource;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
@@ -63,6 +64,9 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     let document = document(args, &user, &ids, mounts.list, rlimits)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     let mut degraded = rootless::degraded(host)?;
+    if capabilities(args).iter().any(|cap| cap.capability() == Capability::CAP_SYS_ADMIN) {
+        degraded.push("read-only mounts: a program with SYS_ADMIN can take the flag off".to_owned());
+    }
     if host.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none, or it is not enabled".to_owned());
     }
