@@ -3,6 +3,11 @@
 //!
 //! These tests run as root and drop to a real user id; nothing of pinfold runs as root here.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and attacks by threads of its own"
+)]
 // The lint's exception for tests does not reach the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

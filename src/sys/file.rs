@@ -50,13 +50,12 @@ pub fn write_nowait(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the kernel reads one `struct iovec`, two words, and the bytes that it names.
     let written =
         unsafe { libc::syscall(libc::SYS_pwritev2, raw, iov.as_ptr(), 1, -1_i64, -1_i64, RWF_NOWAIT) };
-    match count(written) {
-        // SAFETY: the kernel reads at most the length of `bytes`.
-        Err(Errno::EOPNOTSUPP) => {
-            count(unsafe { libc::syscall(libc::SYS_write, raw, bytes.as_ptr(), bytes.len()) })
-        }
-        other => other,
+    if count(written) != Err(Errno::EOPNOTSUPP) {
+        return count(written);
     }
+    // SAFETY: the kernel reads at most the length of `bytes`.
+    let written = unsafe { libc::syscall(libc::SYS_write, raw, bytes.as_ptr(), bytes.len()) };
+    count(written)
 }
 
 /// \[child\] The raw getcwd(2), without the NUL. Where libc says ENOENT the kernel says
