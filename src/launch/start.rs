@@ -109,7 +109,13 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     let born_in = cgroup.and_then(Cgroup::clone_fd);
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
-        Cloned::Child => child::walk(plan, &channel.records, channel.child.as_fd(), channel.page.as_fd()),
+        Cloned::Child => {
+            // With its own copy of the parent's end open, a child that waits would never see
+            // pinfold's death: before PDEATHSIG is set, the end of this socket alone tells it.
+            let Channel { parent, child, records, page, starting: _kept, .. } = channel;
+            drop(parent);
+            child::walk(plan, &records, child.as_fd(), page.as_fd())
+        }
         Cloned::Parent { pid, pidfd } => (pid.as_raw(), pidfd),
     };
     let Channel { parent, child, records, page, started, starting } = channel;
