@@ -51,7 +51,10 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     let draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
     check_terminal(&draft, args, life)?;
     let group = cgroup_path(global, args, &draft, host)?;
-    let entry = Entry::make(global, host, new_entry(args, &bundle, &draft, group.as_ref(), host)?)?;
+    // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
+    let ephemeral = life == Life::Foreground;
+    let new = NewEntry { ephemeral, ..new_entry(args, &bundle, &draft, group.as_ref(), host)? };
+    let entry = Entry::make(global, host, new)?;
     entry.save_config(&bundle.text)?;
     match assemble(args, host, &bundle, &draft, group.as_ref(), &entry, life) {
         Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child }),

@@ -43,7 +43,11 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
     let container = container::make(global, &args.launch, host, Life::Foreground)?;
     let ran = supervise(&container, &signals, ending);
     match args.keep {
-        true => container.entry.update(|_| Ok(()))?,
+        // From here it lives until `delete`.
+        true => container.entry.update(|state| {
+            state.ephemeral = false;
+            Ok(())
+        })?,
         false => remove(container)?,
     }
     ran
