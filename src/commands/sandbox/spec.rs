@@ -57,7 +57,8 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
     let files = secrets::files(args, &user)?;
     let filter = seccomp::text(args)?;
-    let profile = filter.as_deref().map(seccomp::profile).transpose()?;
+    let bounding = capabilities(args);
+    let profile = filter.as_deref().map(|text| seccomp::profile(text, &bounding)).transpose()?;
     let rlimits = rlimits(args, host)?;
     let document = document(args, &user, &ids, mounts.list, rlimits)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
