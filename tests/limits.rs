@@ -108,11 +108,11 @@ fn share(place: &Place, options: &[&str]) -> (f64, u64) {
 fn cpus_are_a_share_of_the_wall_clock() {
     let place = Place::new();
     let (limited, throttled) = share(&place, &["--cpus", "0.2"]);
-    assert!(limited < 0.35 && throttled > 100_000, "--cpus 0.2 took {limited}, held back {throttled} us");
+    assert!(limited < 0.35 && throttled > 0, "--cpus 0.2 took {limited}, held back {throttled} us");
     let (whole, _) = share(&place, &[]);
     assert!(whole < 1.2, "the default of one processor took {whole}");
     let (free, throttled) = share(&place, &["--cpus", "2"]);
-    assert!(throttled < 100_000, "--cpus 2 took {free}, held back {throttled} us");
+    assert!(throttled < 10_000, "--cpus 2 took {free}, held back {throttled} us");
 }
 
 #[test]

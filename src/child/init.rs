@@ -84,7 +84,8 @@ fn wait_for(
 fn reap_until(tool: i32) -> Result<Option<i32>, Errno> {
     loop {
         match sys::wait::wait_any_nohang() {
-            Ok(Some((pid, status))) if pid == tool => return Ok(Some(status)),
+            // A tool that asked to be traced by its parent is reported when it stops, too.
+            Ok(Some((pid, status))) if pid == tool && !libc::WIFSTOPPED(status) => return Ok(Some(status)),
             Ok(Some(_)) => {}
             Ok(None) | Err(Errno::ECHILD) => return Ok(None),
             Err(errno) => return Err(errno),

@@ -8,6 +8,7 @@ use oci_spec::runtime::Spec;
 
 use crate::draft::{Door, Extras};
 use crate::error::{Error, Result};
+use crate::types::CapName;
 
 const SECCOMP: &str = "io.pinfold.sandbox.seccomp";
 
@@ -28,6 +29,15 @@ pub(super) fn configuration(spec: &Spec, seccomp: Option<&str>) -> Result<Vec<u8
 /// A kept profile that cannot be read.
 pub fn kept_extras(spec: &Spec) -> Result<Extras> {
     let text = spec.annotations().as_ref().and_then(|annotations| annotations.get(SECCOMP));
-    let seccomp = text.map(|text| super::seccomp::profile(text, &[])).transpose()?;
+    let bounding = bounding(spec)?;
+    let seccomp = text.map(|text| super::seccomp::profile(text, &bounding)).transpose()?;
     Ok(Extras { door: Door::Sandbox, landlock: true, seccomp, ..Extras::oci() })
+}
+
+/// The sandbox's own bounding set, on which the conditions of a profile depend: what `exec`
+/// asks for changes no rule.
+fn bounding(spec: &Spec) -> Result<Vec<CapName>> {
+    let capabilities = spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
+    let bounding = capabilities.and_then(|sets| sets.bounding().as_ref());
+    bounding.into_iter().flatten().map(|name| name.to_string().parse()).collect()
 }

@@ -18,7 +18,7 @@ use crate::state::{ContainerKind, Phase, Process};
 use crate::sys;
 
 /// Grace between SIGTERM and the end when `--grace` is not given.
-const DEFAULT_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+const DEFAULT_GRACE: std::time::Duration = std::time::Duration::ZERO;
 /// The cgroup below which sandboxes have theirs.
 const CGROUP_PARENT: &str = "pinfold";
 

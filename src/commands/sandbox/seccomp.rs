@@ -4,7 +4,7 @@ use super::super::text_file;
 use crate::cli::SandboxArgs;
 use crate::error::{Call, Context, Error, Result};
 use crate::seccomp::{Arch, Host, Profile, builtin, table};
-use crate::types::{SeccompChoice, SecurityOpt};
+use crate::types::{CapName, SeccompChoice, SecurityOpt};
 
 const PROFILE_LIMIT: usize = 4 << 20;
 
@@ -48,16 +48,18 @@ pub(super) fn text(args: &SandboxArgs) -> Result<Option<String>> {
     }
 }
 
-/// The OCI form or Docker's and Podman's, whose conditions are resolved for this launch.
-pub(super) fn profile(text: &str, capabilities: &[String]) -> Result<Profile> {
-    let capabilities: Vec<&str> = capabilities.iter().map(String::as_str).collect();
-    let host = Host { capabilities: &capabilities, kernel: kernel_version()? };
-    let profile = Profile::from_docker_json(text, &host).at("--security-opt seccomp")?;
+/// Reads a profile's text: the OCI form, or Docker's and Podman's, whose conditions are
+/// resolved for this bounding set and kernel.
+pub(super) fn profile(text: &str, bounding: &[CapName]) -> Result<Profile> {
+    let names: Vec<String> = bounding.iter().map(ToString::to_string).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let read = Profile::from_docker_json(text, &Host { capabilities: &names, kernel: kernel_version()? });
+    let profile = read.map_err(|error| error.object("--security-opt seccomp"))?;
     match denied(&profile) {
         None => Ok(profile),
         Some(call) => Err(Error::setup(format!("the profile denies {call}, which every launch needs"))
             .field("--security-opt seccomp")
-            .hint(format!("allow {call} in the profile; they all are: {}", NEEDED.join(", ")))),
+            .hint(format!("a profile must allow: {}", NEEDED.join(", ")))),
     }
 }
 

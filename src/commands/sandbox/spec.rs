@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 
-use caps::Capability;
 use nix::sys::resource::Resource;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
@@ -58,15 +57,12 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
     let files = secrets::files(args, &user)?;
     let filter = seccomp::text(args)?;
-    let held: Vec<String> = capabilities(args).iter().map(ToString::to_string).collect();
-    let profile = filter.as_deref().map(|text| seccomp::profile(text, &held)).transpose()?;
+    let bounding = capabilities(args);
+    let profile = filter.as_deref().map(|text| seccomp::profile(text, &bounding)).transpose()?;
     let rlimits = rlimits(args, host)?;
     let document = document(args, &user, &ids, mounts.list, rlimits)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     let mut degraded = rootless::degraded(host)?;
-    if capabilities(args).iter().any(|cap| cap.capability() == Capability::CAP_SYS_ADMIN) {
-        degraded.push("read-only mounts: a program with SYS_ADMIN can take the flag off".to_owned());
-    }
     if host.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none, or it is not enabled".to_owned());
     }
@@ -180,7 +176,7 @@ fn working_directory(args: &SandboxArgs) -> String {
 }
 
 /// None by default; `--cap-drop` takes from what `--cap-add` gives.
-pub(super) fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
+fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
     let spread = |list: &[CapArg]| -> Vec<CapName> {
         let one = |cap: &CapArg| match cap {
             CapArg::All => CapName::all(),
