@@ -184,7 +184,7 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
 
 /// The container's first process, held by pidfd: all its namespaces are joined through it.
 fn joining(state: &State, args: &ExecArgs, host: &Host) -> Result<Joining> {
-    let init: Process = state.init.ok_or_else(|| Error::usage("container not running"))?;
+    let init = joined(state, host).ok_or_else(|| Error::usage("container not running"))?;
     let pidfd = sys::pidfd::pidfd_open(Pid::from_raw(init.pid)).call("pidfd_open")?;
     if !init.lives()? {
         return Err(Error::new(Kind::IdentityChanged, "the container's first process is gone"));
@@ -196,6 +196,17 @@ fn joining(state: &State, args: &ExecArgs, host: &Host) -> Result<Joining> {
         landlock_abi: host.facts.landlock_abi,
         preserved_fds: args.preserve_fds,
     })
+}
+
+/// The process whose namespaces are joined: the first one. A sandbox's init hides itself
+/// from its own user, whom the kernel then lets look only into the program beside it: that
+/// one was executed in the sandbox's user namespace, which its maker owns
+/// (ptrace(2), "Ptrace access mode checking").
+fn joined(state: &State, host: &Host) -> Option<Process> {
+    match host.facts.rootless {
+        true => state.program.or(state.init),
+        false => state.init,
+    }
 }
 
 /// The namespaces in which the container differs from pinfold: joining one's own is

@@ -6,7 +6,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::{Channel, failure, id_maps, inspect};
+use super::inspect::{self, Seen};
+use super::{Channel, failure, id_maps};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
@@ -125,7 +126,9 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
         Assembled { pid, pidfd, socket: parent, records, page, started, console: None, released: false };
     prepare(plan, &assembled, if born_in.is_some() { None } else { cgroup })?;
     go(&assembled)?;
-    while !meet(plan, &mut assembled)? {}
+    let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
+    let seen = if checks > 1 { Seen::Status } else { Seen::All };
+    while !meet(plan, &mut assembled, &mut checks, seen)? {}
     Ok(assembled)
 }
 
@@ -185,8 +188,9 @@ fn go(child: &Assembled) -> Result<()> {
     sys::socket::send_fd(child.socket.as_fd(), GO, None).call("sendmsg").map(|_| ())
 }
 
-/// One meeting; true when it was the last.
-fn meet(plan: &Plan, child: &mut Assembled) -> Result<bool> {
+/// One meeting; true when it was the last. Of two checks, the last sees what it can: the
+/// child hides itself by then (`resolve::join`).
+fn meet(plan: &Plan, child: &mut Assembled, checks: &mut usize, last: Seen) -> Result<bool> {
     let mut word = [0_u8; 1];
     let (length, fd) = match sys::socket::recv_fd(child.socket.as_fd(), &mut word) {
         Err(Errno::ECONNRESET) => (0, None),
@@ -198,9 +202,14 @@ fn meet(plan: &Plan, child: &mut Assembled) -> Result<bool> {
             child.console = fd;
             go(child).map(|()| false)
         }
+        (_, [word]) if word == Meeting::Check as u8 && *checks > 1 => {
+            *checks -= 1;
+            inspect::check(plan, child, Seen::All)?;
+            go(child).map(|()| false)
+        }
         (_, [word]) if word == Meeting::Check as u8 => {
             child.follow(plan)?;
-            inspect::check(plan, child)?;
+            inspect::check(plan, child, last)?;
             set_rlimits(plan, child)?;
             go(child).map(|()| true)
         }

@@ -425,6 +425,12 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
     list.add("", Step::CloseFds);
     become_the_user(&mut list, draft, process)?;
     if joins_pid {
+        if draft.rootless {
+            // A parent without privilege sees the descriptors of none that hides itself, so
+            // it looks while nobody inside can: before the entry into the pid namespace.
+            list.add("", Step::Dumpable(true));
+            list.add("", Step::MeetForCheck);
+        }
         list.add("", Step::Dumpable(false));
         list.add("", Step::EnterPidNamespace);
     }
