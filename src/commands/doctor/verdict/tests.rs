@@ -79,7 +79,12 @@ fn each_fault_has_its_check_and_its_own_fix() {
         (|host| host.map_programs = None, "id ranges", "apt install uidmap", true),
         (|host| host.no_new_privs = true, "id ranges", "NoNewPrivileges=no", true),
         (|host| host.subordinate = (65536, 0), "id ranges", "usermod --add-subuids 100000-165535", true),
-        (|host| host.cgroups.controllers.retain(|name| *name != "pids"), "controller pids", "Delegate=", true),
+        (
+            |host| host.cgroups.controllers.retain(|name| *name != "pids"),
+            "controller pids",
+            "Delegate=",
+            true,
+        ),
     ];
     for (number, (change, name, fix, still_ready)) in rows.iter().enumerate() {
         let mut host = healthy();
