@@ -180,6 +180,8 @@ fn unescape(text: &str) -> String {
 }
 
 /// Nothing but the streams and what the Plan names may be open: sockets, a memfd, a ruleset.
+/// None of it may be a directory: it would be a way out of the root, also where nothing in
+/// it can be opened (CVE-2016-9962, CVE-2024-21626; Landlock stops neither stat nor chmod).
 fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>) -> Result<()> {
     let directory: OwnedFd = nix::fcntl::openat(
         proc,
@@ -190,14 +192,30 @@ fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>) -> Result<()> {
     .call("openat")
     .on("/proc/PID/fd")?;
     let mut entries = nix::dir::Dir::from_fd(directory).call("fdopendir")?;
+    let mut open = vec![];
     for entry in entries.iter() {
         let entry = entry.call("getdents")?;
-        let Ok(Ok(number)) = entry.file_name().to_str().map(str::parse::<u32>) else { continue };
-        if !kept.contains(&number) {
-            return Err(differs("open descriptors", format!("{kept:?}"), format!("also {number}")));
-        }
+        open.extend(entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
     }
-    Ok(())
+    match open.iter().find(|number| !kept.contains(number)) {
+        Some(number) => Err(differs("open descriptors", format!("{kept:?}"), format!("also {number}"))),
+        None => open.into_iter().try_for_each(|number| refuse_directory(proc, number)),
+    }
+}
+
+fn refuse_directory(proc: BorrowedFd<'_>, number: u32) -> Result<()> {
+    let link = format!("fd/{number}");
+    let stat = nix::sys::stat::fstatat(proc, link.as_str(), AtFlags::empty())
+        .call("newfstatat")
+        .on(format!("/proc/PID/{link}"))?;
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFDIR => {
+            Err(Error::setup("is an open directory of the host: the program could leave its root through it")
+                .object(format!("descriptor {number}"))
+                .hint("hand on files, pipes or sockets; redirect a stream that is not needed from /dev/null"))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
