@@ -3,7 +3,7 @@
 
 #![allow(clippy::panic, reason = "a test may panic")]
 // The lint's exception for tests does not reach the functions that tests share.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -251,6 +251,41 @@ fn the_tests_that_security_names_exist() {
             assert!(tests.contains(&name), "SECURITY.md names the test `{name}`, which does not exist");
         }
     }
+}
+
+/// The fields and options that the code refuses as not supported, by their last word.
+fn refused() -> BTreeSet<String> {
+    let mut files = vec![];
+    sources(&path("src"), &mut files);
+    let mut refused = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        for body in text.split("fn refuse_unsupported").skip(1) {
+            let body = body.split("\n}\n").next().unwrap();
+            let literals = body.split('"').skip(1).step_by(2).flat_map(str::split_whitespace);
+            let named = literals.filter(|word| word.starts_with("--") || word.starts_with("/"));
+            refused.extend(named.map(|word| word.rsplit('/').next().unwrap().to_owned()));
+        }
+        for rest in text.split("not supported by this version of pinfold\").field(\"").skip(1) {
+            let option = rest.split('"').next().filter(|option| option.starts_with("--"));
+            refused.extend(option.map(str::to_owned));
+        }
+    }
+    let hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    if hooks.iter().all(|hook| refused.remove(*hook)) {
+        refused.insert("hooks".to_owned());
+    }
+    refused
+}
+
+#[test]
+fn the_readme_names_all_that_is_refused_and_no_more() {
+    // What is refused by its value, beside the lists in the code.
+    let values = ["SCMP_ACT_NOTIFY", "remount", "tmpcopyup"];
+    let rows = table("README.md", "## What this version refuses");
+    let mut told: BTreeSet<_> = rows.iter().flat_map(|row| quoted(&row[1])).collect();
+    assert!(values.iter().all(|value| told.remove(*value)), "{told:?}");
+    assert_eq!(told, refused());
 }
 
 #[test]
