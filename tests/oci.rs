@@ -333,7 +333,8 @@ fn nothing_inside_changes_pinfolds_own_binary() {
                 *pinfold-copy*) echo seen >>/tmp/seen; (echo broken >>$exe) 2>>/tmp/error ;;
                 esac
             done
-        done";
+        done
+        sleep 30";
     let mut bundle = Bundle::script(&dir, "bundle", script);
     bundle.edit(|config| {
         config["root"]["readonly"] = json!(false);
