@@ -1,0 +1,387 @@
+//! Promise: the OCI verbs do what callers of runc expect of them, and what a container sees
+//! of the host is what its configuration gives it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Bundle, Dir, PINFOLD, await_that, run, start};
+
+#[track_caller]
+fn status(dir: &Dir, id: &str) -> String {
+    let state: Value = serde_json::from_str(dir.pinfold(&["state", id]).ok()).unwrap();
+    assert_eq!(state["id"], id);
+    state["status"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn refused(dir: &Dir, args: &[&str], code: i32, words: &str) {
+    let ran = dir.pinfold(args);
+    assert_eq!(ran.code(), code, "{args:?}: {ran:?}");
+    assert!(ran.err.contains("error") && ran.err.contains(words), "{args:?}: {ran:?}");
+}
+
+#[test]
+fn spec_and_run() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "echo hello; echo oops >&2; exit 7");
+    let ran = bundle.run(&dir, &dir.id("run"));
+    assert_eq!((ran.code(), ran.out.as_str(), ran.err.as_str()), (7, "hello\n", "oops\n"));
+    // A program that dies of a signal is not one that ended well, not even as pid 1.
+    let bundle = Bundle::script(&dir, "signal", "(sleep 1); kill -TERM 1; exit 3");
+    assert_eq!(bundle.run(&dir, &dir.id("three")).code(), 3, "pid 1 is not hit by its own SIGTERM");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn a_life_with_every_verb_in_every_state() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "trap 'exit 9' TERM; while :; do sleep 0.02; done");
+    let (id, pid_file) = (dir.id("life"), dir.text("pid"));
+    let create = ["create", "--bundle", bundle.text(), "--pid-file", &pid_file, &id];
+    dir.pinfold(&create).ok();
+
+    let state: Value = serde_json::from_str(dir.pinfold(&["state", &id]).ok()).unwrap();
+    assert_eq!(state["status"], "created");
+    assert_eq!(state["bundle"], bundle.text());
+    assert_eq!(state["rootfs"], bundle.rootfs().to_str().unwrap());
+    assert_eq!(state["pid"].to_string(), fs::read_to_string(&pid_file).unwrap());
+    let pid = state["pid"].to_string();
+    assert!(Path::new("/proc").join(&pid).is_dir(), "no such process");
+    refused(&dir, &create, 1, "container with given ID already exists");
+    refused(&dir, &["resume", &id], 1, "container not paused");
+
+    dir.pinfold(&["start", &id]).ok();
+    assert_eq!(status(&dir, &id), "running");
+    refused(&dir, &["start", &id], 1, "cannot start an already running container");
+    refused(&dir, &["delete", &id], 1, "that is not stopped: running");
+    refused(&dir, &["resume", &id], 1, "container not paused");
+
+    dir.pinfold(&["pause", &id]).ok();
+    assert_eq!(status(&dir, &id), "paused");
+    refused(&dir, &["pause", &id], 1, "container not running");
+    refused(&dir, &["exec", &id, "true"], 255, "--ignore-paused");
+    refused(&dir, &["start", &id], 1, "cannot start");
+    refused(&dir, &["delete", &id], 1, "that is not stopped");
+    dir.pinfold(&["resume", &id]).ok();
+    assert_eq!(status(&dir, &id), "running");
+
+    assert_eq!(dir.pinfold(&["list", "--quiet"]).ok(), format!("{id}\n"));
+    let list = dir.pinfold(&["list", "--format", "json"]);
+    assert_eq!(list.ok().lines().count(), 1, "callers read one line");
+    let list: Value = serde_json::from_str(&list.out).unwrap();
+    assert_eq!((&list[0]["id"], &list[0]["status"]), (&json!(id), &json!("running")));
+    let table = dir.pinfold(&["list"]);
+    let mut lines = table.ok().lines();
+    let columns: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(columns, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+    let row: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(row[..4], [&id, &pid, "running", bundle.text()]);
+    assert!(dir.pinfold(&["ps", "--format", "json", &id]).ok().contains(&pid));
+
+    dir.pinfold(&["kill", &id, "TERM"]).ok();
+    await_that("the container stops", || status(&dir, &id) == "stopped");
+    refused(&dir, &["start", &id], 1, "cannot start a container that has stopped");
+    refused(&dir, &["kill", &id], 1, "container not running");
+    refused(&dir, &["pause", &id], 1, "container not running");
+    refused(&dir, &["exec", &id, "true"], 255, "cannot exec in a stopped container");
+    dir.pinfold(&["delete", &id]).ok();
+    refused(&dir, &["state", &id], 1, "container does not exist");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn delete_force_ends_all_of_it() {
+    let dir = Dir::new();
+    // The marker stands in the arguments, so that the search for processes finds all three.
+    let marker = dir.id("marker");
+    let script = format!("sh -c 'sleep 100; : {marker}' & sh -c 'sleep 100; : {marker}' & wait; : {marker}");
+    let bundle = Bundle::script(&dir, "bundle", &script);
+    let id = dir.id("force");
+    dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+    dir.pinfold(&["start", &id]).ok();
+    await_that("three processes", || support::processes_naming(&marker).len() == 3);
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+    // A created one, too.
+    dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}
+
+/// What /proc/self/status says, besides names and numbers that differ anyway.
+const LOOK: &str = "grep -E '^(Cap|NoNewPrivs|Seccomp:|Uid|Gid|Groups)' /proc/self/status";
+
+#[test]
+fn exec_is_no_stronger_than_the_container() {
+    let dir = Dir::new();
+    let mut bundle = Bundle::script(&dir, "bundle", &format!("{LOOK} >/tmp/own; sleep 100"));
+    bundle.edit(|config| {
+        config["root"]["readonly"] = json!(false);
+        config["process"]["env"] = json!(["PATH=/bin", "FROM=container"]);
+        // Limits of another user's process need CAP_SYS_RESOURCE, which not every root has.
+        config["process"]["rlimits"] = json!([]);
+        config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}],
+        });
+    });
+    let id = dir.id("exec");
+    dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+    dir.pinfold(&["start", &id]).ok();
+    let own = bundle.rootfs().join("tmp/own");
+    await_that("the container looked", || fs::read_to_string(&own).is_ok_and(|own| own.contains("Seccomp:")));
+    let exec = |options: &[&str], script: &str| {
+        let mut args = vec!["exec"];
+        args.extend_from_slice(options);
+        args.extend([id.as_str(), "/bin/sh", "-c", script]);
+        dir.pinfold(&args)
+    };
+    assert_eq!(exec(&[], "exit 42").code(), 42);
+    assert_eq!(exec(&[], LOOK).ok(), fs::read_to_string(&own).unwrap());
+    assert!(exec(&[], "mkdir /tmp/new").err.contains("Function not implemented"));
+    assert_eq!(
+        exec(&["--cwd", "/etc", "--env", "MORE=x"], "echo $FROM $MORE; pwd").ok(),
+        "container x\n/etc\n"
+    );
+    let as_user = exec(&["--user", "1000:1001", "--additional-gids", "7"], "id -u; id -g; id -G");
+    assert_eq!(as_user.ok(), "1000\n1001\n1001 7\n");
+    assert!(exec(&["--user", "1000"], LOOK).ok().contains("CapEff:\t0000000000000000"));
+    let fds = "for fd in /proc/self/fd/*; do [ -e $fd ] && echo ${fd##*/}; done; true";
+    assert_eq!(exec(&[], fds).ok(), "0\n1\n2\n");
+    refused(&dir, &["exec", &id, "/no/such"], 255, "/no/such");
+    refused(&dir, &["exec", "--preserve-fds", "200", &id, "/bin/true"], 255, "--preserve-fds");
+    let pid_file = dir.text("exec.pid");
+    exec(&["--pid-file", &pid_file], "true").ok();
+    assert!(fs::read_to_string(&pid_file).unwrap().parse::<u32>().is_ok());
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn of_many_creates_of_one_id_exactly_one_wins() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("one");
+    for _ in 0..3 * support::count() {
+        let all: Vec<_> =
+            (0..6).map(|_| start(&mut dir.command(&["create", "-b", bundle.text(), &id]))).collect();
+        let all: Vec<_> = all.into_iter().map(support::Running::wait).collect();
+        assert_eq!(all.iter().filter(|ran| ran.code() == 0).count(), 1, "{all:?}");
+        for lost in all.iter().filter(|ran| ran.code() != 0) {
+            assert!(lost.err.contains("container with given ID already exists"), "{lost:?}");
+        }
+        assert_eq!(status(&dir, &id), "created");
+        dir.pinfold(&["delete", "--force", &id]).ok();
+    }
+    dir.assert_nothing_left();
+}
+
+const VIEW: &str = r#"
+echo "fds $(for fd in /proc/self/fd/*; do [ -e $fd ] && echo ${fd##*/}; done | tr '\n' ' ')"
+echo "hostname $(hostname)"
+echo "nofile $(ulimit -n) $(ulimit -Hn)"
+echo "cwd $(pwd)"
+grep -E '^(CapEff|CapBnd|CapPrm|CapInh|CapAmb|NoNewPrivs|Groups):' /proc/self/status
+for link in fd stdin stdout stderr ptmx; do echo "link $link $(readlink /dev/$link)"; done
+for node in null zero full random urandom tty; do
+    [ -c /dev/$node ] && echo "device $node $(stat -c '%t:%T %a' /dev/$node)"
+done
+echo "kcore $(cat /proc/kcore | wc -c)"
+(echo x >/new) 2>&1
+(echo x >/proc/sys/kernel/hostname) 2>&1
+env
+echo MOUNTS
+cat /proc/self/mountinfo"#;
+
+#[test]
+fn the_view_from_inside_is_the_configurations() {
+    let dir = Dir::new();
+    let mut bundle = Bundle::script(&dir, "bundle", VIEW);
+    symlink("busybox", bundle.rootfs().join("bin/tr")).unwrap();
+    bundle.edit(|config| {
+        config["hostname"] = json!("inner");
+        config["process"]["env"] = json!(["PATH=/bin"]);
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]);
+    });
+    let id = dir.id("view");
+    let mut command = Command::new("sh");
+    // Descriptors of the host that nobody marked as close-on-exec: a directory, a file.
+    let line =
+        r#"exec 3</ 4</etc/passwd 9</; LISTEN_FDS=0 SECRET=x exec "$0" --root "$1" run --bundle "$2" "$3""#;
+    command.args(["-c", line, PINFOLD]).arg(dir.state_root()).args([bundle.text(), &id]);
+    let ran = run(command.current_dir("/"));
+    let (seen, mounts) = ran.ok().split_once("MOUNTS\n").unwrap();
+    for line in [
+        "fds 0 1 2 ",
+        "hostname inner",
+        "nofile 100 200",
+        "cwd /",
+        "CapEff:\t0000000020000420",
+        "CapBnd:\t0000000020000420",
+        "CapPrm:\t0000000020000420",
+        "CapInh:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "link fd /proc/self/fd",
+        "link stdin /proc/self/fd/0",
+        "link stdout /proc/self/fd/1",
+        "link stderr /proc/self/fd/2",
+        "link ptmx pts/ptmx",
+        "device null 1:3 666",
+        "device zero 1:5 666",
+        "device full 1:7 666",
+        "device random 1:8 666",
+        "device urandom 1:9 666",
+        "device tty 5:0 666",
+        "kcore 0",
+        "PATH=/bin",
+    ] {
+        assert!(seen.lines().any(|found| found == line), "`{line}` is not in:\n{seen}");
+    }
+    assert!(!seen.contains("SECRET") && !seen.contains("LISTEN_FDS"), "the caller's environment:\n{seen}");
+    assert_eq!(seen.matches("Read-only file system").count(), 2, "{seen}");
+    let mounts: Vec<Vec<_>> = mounts.lines().map(|line| line.split(' ').collect()).collect();
+    let of = |point: &str| mounts.iter().filter(|mount| mount[4] == point).collect::<Vec<_>>();
+    for point in ["/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys"] {
+        assert_eq!(of(point).len(), 1, "{point}: {mounts:#?}");
+    }
+    assert!(of("/")[0][5].starts_with("ro"), "{mounts:#?}");
+    assert!(of("/sys")[0][5].starts_with("ro"), "{mounts:#?}");
+    assert!(mounts.iter().all(|mount| !mount[6].contains("shared:")), "{mounts:#?}");
+    dir.assert_nothing_left();
+}
+
+/// What the caller hands on gets in; a directory of the host among what it did not does not.
+#[test]
+fn only_the_descriptors_that_are_handed_on_get_in() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(
+        &dir,
+        "bundle",
+        "cat <&3; for fd in /proc/self/fd/*; do [ -e $fd ] && echo ${fd##*/}; done; true",
+    );
+    let run_with = |line: &str, suffix: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", line, PINFOLD]).arg(dir.state_root()).args([bundle.text(), &dir.id(suffix)]);
+        run(command.current_dir(dir.path()))
+    };
+    dir.write("three", "handed on\n");
+    let given = r#"exec 3<three 5</; exec "$0" --root "$1" run --preserve-fds 1 --bundle "$2" "$3""#;
+    assert_eq!(run_with(given, "given").ok(), "handed on\n0\n1\n2\n3\n");
+    // Numbers that the caller left open for pinfold's own descriptors.
+    let missing = r#"exec 3<three; exec "$0" --root "$1" run --preserve-fds 60 --bundle "$2" "$3""#;
+    let ran = run_with(missing, "missing");
+    assert!(ran.code() == 1 && ran.err.contains("--preserve-fds"), "{ran:?}");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn hostile_links_at_mount_points_never_lead_out() {
+    let dir = Dir::new();
+    let precious = dir.mkdir("precious");
+    fs::write(precious.join("file"), "mine\n").unwrap();
+    let up = format!("{}{}", "../".repeat(20), precious.strip_prefix("/").unwrap().display());
+    let targets = [precious.to_str().unwrap(), &up, "/", "../../..", "/proc/1/root", "/proc/self/cwd"];
+    for (number, target) in targets.iter().enumerate() {
+        for place in ["proc", "dev", "etc", "sys", "workspace", "bin/cat"] {
+            let mut bundle = Bundle::new(&dir, &format!("b{number}"), &["/bin/busybox", "true"]);
+            dir.mkdir("source");
+            let destination = format!("/{place}/below");
+            bundle.mount(json!({"destination": destination, "type": "bind", "source": dir.text("source"),
+                                "options": ["rbind", "rw"]}));
+            let link = bundle.rootfs().join(place);
+            fs::remove_file(&link).or_else(|_| fs::remove_dir(&link)).ok();
+            symlink(target, &link).unwrap();
+            let ran = bundle.run(&dir, &dir.id("links"));
+            // Either it is refused, or it was made inside: the host is as it was.
+            assert!([0, 1].contains(&ran.code()), "{place} -> {target}: {ran:?}");
+            let left: Vec<_> =
+                fs::read_dir(&precious).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["file"], "{place} -> {target}");
+            assert!(fs::symlink_metadata("/below").is_err(), "{place} -> {target}");
+            fs::remove_dir_all(&bundle.path).unwrap();
+        }
+    }
+    assert_eq!(fs::read_to_string(precious.join("file")).unwrap(), "mine\n");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn nothing_inside_changes_pinfolds_own_binary() {
+    let dir = Dir::new();
+    let copy = dir.join("pinfold-copy");
+    fs::copy(PINFOLD, &copy).unwrap();
+    let before = fs::read(&copy).unwrap();
+    let pinfold = |args: &[&str]| {
+        let mut command = Command::new(&copy);
+        run(command.arg("--root").arg(dir.state_root()).args(args).current_dir(dir.path()))
+    };
+    // A process of the container waits for one that is pinfold, and opens what it executes.
+    let script = "
+        tries=0
+        while [ $tries -lt 3000 ]; do
+            tries=$((tries + 1))
+            for exe in /proc/[0-9]*/exe; do
+                case $(readlink $exe) in
+                *pinfold-copy*) echo seen >>/tmp/seen; (echo broken >>$exe) 2>>/tmp/error ;;
+                esac
+            done
+        done
+        sleep 30";
+    let mut bundle = Bundle::script(&dir, "bundle", script);
+    bundle.edit(|config| {
+        config["root"]["readonly"] = json!(false);
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set] =
+                json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN", "CAP_KILL"]);
+        }
+    });
+    let id = dir.id("binary");
+    assert_eq!(pinfold(&["create", "--bundle", bundle.text(), &id]).code(), 0);
+    assert_eq!(pinfold(&["start", &id]).code(), 0);
+    for _ in 0..10 * support::count() {
+        pinfold(&["exec", &id, "/bin/true"]).ok();
+    }
+    // The program is then pinfold itself, whose parent and image the container may look at.
+    let itself = bundle.rootfs().join("bin/itself");
+    fs::write(&itself, "#!/proc/self/exe\n").unwrap();
+    fs::set_permissions(&itself, fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..5 {
+        pinfold(&["exec", &id, "/bin/itself"]);
+        pinfold(&["exec", &id, "/proc/self/exe", "--version"]);
+    }
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    assert!(fs::read(&copy).unwrap() == before, "the binary was changed");
+
+    let mut bundle = Bundle::new(&dir, "entrypoint", &["/bin/itself"]);
+    fs::copy(&itself, bundle.rootfs().join("bin/itself")).unwrap();
+    for args in [json!(["/bin/itself"]), json!(["/proc/self/exe", "--version"])] {
+        bundle.edit(|config| config["process"]["args"] = args);
+        pinfold(&["run", "--bundle", bundle.text(), &dir.id("entry")]);
+        assert!(fs::read(&copy).unwrap() == before, "the binary was changed");
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn the_callers_signals_and_session_stay_outside() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "grep -E '^Sig(Blk|Ign)' /proc/self/status; umask");
+    let mut command = dir.command(&["run", "--bundle", bundle.text(), &dir.id("signals")]);
+    // SIGPIPE is ignored by Rust's own start, SIGINT by the shell of a background job.
+    command.arg0("pinfold");
+    let mut shell = Command::new("sh");
+    let line = r#"trap '' INT HUP USR1; umask 077; exec "$0" --root "$1" run --bundle "$2" "$3""#;
+    shell.args(["-c", line, PINFOLD]).arg(dir.state_root()).args([bundle.text(), &dir.id("ignored")]);
+    let expected = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\n";
+    assert_eq!(run(&mut shell).ok(), expected);
+    assert_eq!(run(&mut command).ok(), expected);
+    dir.assert_nothing_left();
+}
