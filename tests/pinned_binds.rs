@@ -81,7 +81,7 @@ impl Swap {
 
 fn replace_link(dir: &Path, number: u64) {
     fs::remove_file(dir.join("next")).ok();
-    symlink(if number % 2 == 0 { "good" } else { "secret" }, dir.join("next")).unwrap();
+    symlink(if number.is_multiple_of(2) { "good" } else { "secret" }, dir.join("next")).unwrap();
     fs::rename(dir.join("next"), dir.join("spot")).unwrap();
 }
 
@@ -89,7 +89,7 @@ fn replace_link(dir: &Path, number: u64) {
 /// either comes between two swaps or fails.
 fn replace_file(dir: &Path, number: u64) {
     std::thread::sleep(Duration::from_millis(10));
-    let chosen = if number % 2 == 0 { "good" } else { "secret" };
+    let chosen = if number.is_multiple_of(2) { "good" } else { "secret" };
     fs::remove_file(dir.join("next")).ok();
     fs::hard_link(dir.join(chosen).join("marker"), dir.join("next")).unwrap();
     fs::rename(dir.join("next"), dir.join("spot")).unwrap();
