@@ -19,7 +19,7 @@ const NULL_DEVICE: (u32, u32) = (1, 3);
 pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, propagation: u64) -> Done {
     let place = place::find_or_make(root, target)?;
     let tree = match from {
-        MountFrom::Tree(tree) => return put(tree.as_fd(), place.as_fd(), target, propagation),
+        MountFrom::Tree(tree, _) => return put(tree.as_fd(), place.as_fd(), target, propagation),
         MountFrom::Path(reopened, attr) => {
             let tree = reopen(reopened)?;
             mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;

@@ -48,6 +48,9 @@ pub struct Container {
 pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container> {
     refuse_unsupported(global, args)?;
     let bundle = Bundle::open(args)?;
+    for warning in &bundle.warnings {
+        eprintln!("pinfold: warning: {warning}");
+    }
     let draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
     check_terminal(&draft, args, life)?;
     let group = cgroup_path(global, args, &draft, host)?;

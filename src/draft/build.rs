@@ -58,7 +58,6 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         limits: limits(&linux, extras, facts)?,
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
         init: extras.init,
-        warnings: vec![],
         process: program,
         join,
         id_maps,

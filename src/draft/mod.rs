@@ -182,8 +182,6 @@ pub struct Draft {
     pub cgroup_path: Option<CgroupPath>,
     /// A pid 1 of pinfold's own.
     pub init: bool,
-    /// Warnings that the caller should see.
-    pub warnings: Vec<String>,
 }
 
 /// A namespace joined by path.

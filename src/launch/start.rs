@@ -223,7 +223,9 @@ fn set_rlimits(plan: &Plan, child: &Assembled) -> Result<()> {
         sys::rlimit::prlimit(child.pid, *resource, *soft, *hard)
             .call("prlimit")
             .at(format!("/process/rlimits/{index}"))
-            .map_err(|error| error.hint("raising a hard limit needs CAP_SYS_RESOURCE"))?;
+            .map_err(|error| {
+                error.hint("raising a hard limit, or setting one of a process with another uid, needs CAP_SYS_RESOURCE")
+            })?;
         let found = sys::rlimit::prlimit_read(child.pid, *resource).call("prlimit")?;
         if found != (*soft, *hard) {
             return Err(

@@ -134,7 +134,7 @@ impl FreshFs {
 impl MountFrom {
     fn describe(&self) -> String {
         match self {
-            Self::Tree(_) => "pinned tree".to_owned(),
+            Self::Tree(_, words) => format!("pinned {words}"),
             Self::Path(reopened, attr) => {
                 format!("reopened {} set={:#x}", reopened.path.to_string_lossy(), attr.set)
             }

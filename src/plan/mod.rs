@@ -147,8 +147,8 @@ pub struct FreshFs {
 /// What is mounted at a target.
 #[derive(Debug)]
 pub enum MountFrom {
-    /// A detached tree that the parent made, attributes already set.
-    Tree(OwnedFd),
+    /// A detached tree that the parent made, attributes already set; and what it is, in words.
+    Tree(OwnedFd, String),
     /// A bind that the child opens again, compares and clones (rootless).
     Path(Reopened, MountAttr),
     /// A fresh filesystem.

@@ -92,7 +92,7 @@ fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> R
             let options = MountOptions { bind: true, recursive: true, ..MountOptions::default() };
             let wish = trees::Wish { options: &options, owner: &draft.root.owner, rootless: draft.rootless };
             match trees::source(&pinned, &wish).at("/root/path")? {
-                MountFrom::Tree(tree) => RootFrom::Tree(tree),
+                MountFrom::Tree(tree, _) => RootFrom::Tree(tree),
                 _ => RootFrom::Path(trees::reopened(&pinned)?),
             }
         }

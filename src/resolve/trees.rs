@@ -37,7 +37,13 @@ pub(super) fn source(pinned: &Pinned, wish: &Wish<'_>) -> Result<MountFrom> {
             refuse_locked(pinned, wish.options).on(source)?;
             Ok(MountFrom::Path(reopened(pinned)?, attr))
         }
-        false => tree(pinned, wish, &attr).map(MountFrom::Tree).on(source),
+        false => {
+            let words = format!(
+                "{} recursive={} set={:#x} clear={:#x} owner={:?}",
+                pinned.identity, wish.options.recursive, attr.set, wish.options.attr.clear, wish.owner
+            );
+            tree(pinned, wish, &attr).map(|tree| MountFrom::Tree(tree, words)).on(source)
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub struct IdentityArgs {
     /// Supplementary group inside (default: none)
     #[arg(long, value_name = "GROUP", allow_hyphen_values = true)]
     pub group_add: Vec<Principal>,
-    /// Host name inside (default: pinfold)
+    /// Host name inside (default: sandbox)
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<Hostname>,
     /// Line in /etc/hosts

@@ -168,11 +168,18 @@ fn text(word: &OsString) -> Result<String> {
 fn working_directory(args: &SandboxArgs) -> String {
     use crate::cli::MountRequest::Bind;
     let writable = args.files.mounts.0.iter().find_map(|mount| match mount {
-        Bind { destination, access: crate::types::Access::ReadWrite, .. } => Some(destination),
+        Bind { source, destination, access: crate::types::Access::ReadWrite } if is_directory(source) => {
+            Some(destination)
+        }
         _ => None,
     });
     let chosen = args.process.workdir.as_ref().or(writable);
     chosen.map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned())
+}
+
+/// Only to choose a default: what is mounted is what the pinned descriptor says.
+fn is_directory(source: &crate::types::HostPath) -> bool {
+    nix::sys::stat::stat(source.as_c_str()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 
 /// None by default; `--cap-drop` takes from what `--cap-add` gives.
