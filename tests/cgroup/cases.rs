@@ -356,7 +356,7 @@ fn nested_groups_are_removed(hierarchies: &Hierarchies) {
 }
 
 /// The mount points of what a group is made in.
-fn mounts() -> Vec<String> {
+pub fn mounts() -> Vec<String> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let cgroups = text.lines().filter(|line| line.contains(" - cgroup2 ") || line.contains(" - cgroup "));
     cgroups.map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect()

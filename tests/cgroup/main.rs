@@ -15,14 +15,21 @@
 mod cases;
 mod child;
 mod group;
+mod sweep;
 mod world;
 
-use std::process::{Command, ExitCode};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use pinfold::cgroup::{Control, Hierarchies, Mode};
 
 use cases::{CASES, Case};
 use world::World;
+
+/// A case takes a second or two, in emulation too.
+const TIME_LIMIT: Duration = Duration::from_secs(45);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,13 +67,15 @@ fn run_all(words: &[&str]) -> ExitCode {
             println!("test {name} ... ignored, {lacking}");
             continue;
         }
-        let output = itself().args(["--case", world.name(), case.name]).output().unwrap();
-        if output.status.success() {
-            passed += 1;
-            println!("test {name} ... ok");
-        } else {
-            println!("test {name} ... FAILED ({})", output.status);
-            failed.push((name, String::from_utf8_lossy(&output.stderr).into_owned()));
+        match outcome(*world, case) {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok");
+            }
+            Err(text) => {
+                println!("test {name} ... FAILED");
+                failed.push((name, text));
+            }
         }
     }
     if words.contains(&"--list") {
@@ -78,6 +87,43 @@ fn run_all(words: &[&str]) -> ExitCode {
     let result = if failed.is_empty() { "ok" } else { "FAILED" };
     println!("\ntest result: {result}. {passed} passed; {} failed; {ignored} ignored", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the case in a process of its own, with an end: what hangs has failed.
+fn outcome(world: World, case: &Case) -> Result<(), String> {
+    // A file: processes that a failed case leaves behind would keep a pipe open.
+    let mut messages = tempfile();
+    let mut command = itself();
+    command
+        .args(["--case", world.name(), case.name])
+        .stdin(Stdio::null())
+        .stderr(messages.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    let end = Instant::now() + TIME_LIMIT;
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status.to_string(),
+            None if Instant::now() > end => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break format!("not over after {} s", TIME_LIMIT.as_secs());
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let left = sweep::sweep(child.id());
+    if status == "exit status: 0" && left.is_empty() {
+        return Ok(());
+    }
+    let mut text = String::new();
+    messages.rewind().unwrap();
+    messages.read_to_string(&mut text).unwrap();
+    Err(format!("{text}{status}\nleft behind: {left:?}"))
+}
+
+fn tempfile() -> File {
+    let memfd = nix::sys::memfd::memfd_create(c"messages", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).unwrap();
+    File::from(memfd)
 }
 
 /// The words that are neither options of libtest nor their values.
