@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -119,4 +120,15 @@ pub fn of(value: u64) -> Option<Amount> {
 
 pub fn none() -> Limits {
     Limits::default()
+}
+
+pub fn killed(process: &mut Process) {
+    assert_eq!(process.wait().signal(), Some(nix::libc::SIGKILL));
+}
+
+/// The mount points of what a group is made in.
+pub fn mounts() -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let cgroups = text.lines().filter(|line| line.contains(" - cgroup2 ") || line.contains(" - cgroup "));
+    cgroups.map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect()
 }

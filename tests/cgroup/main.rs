@@ -15,6 +15,8 @@
 mod cases;
 mod child;
 mod group;
+mod life;
+mod limits;
 mod sweep;
 mod world;
 

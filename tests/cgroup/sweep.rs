@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 /// The groups that were left by the case that ran as `pid`; they are gone then.
 pub fn sweep(pid: u32) -> Vec<PathBuf> {
     let name = format!("pinfold-test-{pid}");
-    let roots = crate::cases::mounts().into_iter().map(|root| Path::new(&root).join(&name));
+    let roots = crate::group::mounts().into_iter().map(|root| Path::new(&root).join(&name));
     let left: Vec<PathBuf> = roots.filter(|group| group.is_dir()).collect();
     for _ in 0..100 {
         left.iter().for_each(|group| end(group));
