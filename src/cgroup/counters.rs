@@ -15,7 +15,8 @@ pub struct Counters {
     pub memory_current: Option<u64>,
     /// The most bytes ever in use (v2: Linux 5.19).
     pub memory_peak: Option<u64>,
-    /// How often the memory limit was about to be exceeded.
+    /// How often the memory limit was about to be exceeded. In v1 a lower bound: some kernels do not
+    /// count at the bound on memory and swap together (6.18 does not), which is met first where both are equal.
     pub memory_max_events: Option<u64>,
     /// How often memory ran out at the limit. v2 only.
     pub oom_events: Option<u64>,
@@ -79,7 +80,10 @@ fn memory(group: &Dir, counters: &mut Counters) -> Result<()> {
 fn legacy_memory(group: &Dir, counters: &mut Counters) -> Result<()> {
     counters.memory_current = number(group, "memory.usage_in_bytes")?;
     counters.memory_peak = number(group, "memory.max_usage_in_bytes")?;
-    counters.memory_max_events = number(group, "memory.failcnt")?;
+    // A charge that fails is counted at the one bound that it met first, which is the one on
+    // memory and swap together where both are the same.
+    let failures = [number(group, "memory.failcnt")?, number(group, "memory.memsw.failcnt")?];
+    counters.memory_max_events = failures.into_iter().flatten().reduce(u64::saturating_add);
     // v1 counts a kill only where the victim was (memcg_memory_event, include/linux/memcontrol.h).
     counters.oom_kill =
         tree::sum(group, |group| Ok(Keys::read(group, "memory.oom_control")?.key("oom_kill")))?;

@@ -120,7 +120,8 @@ fn hint_make(error: Error) -> Error {
 }
 
 /// A v1 cpuset is born empty and takes no process (ENOSPC) before it has CPUs and nodes,
-/// and none that the group above does not have (cgroup-v1/cpusets.rst).
+/// and none that the group above does not have (cgroup-v1/cpusets.rst). A group above that is
+/// still empty gets them too, as with runc.
 fn inherit_cpuset(group: &Dir, path: &CgroupPath) -> Result<()> {
     let mut chain = vec![group.again()?];
     for _ in path.components() {

@@ -7,9 +7,10 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::NixPath;
 use nix::dir::{Dir as Listing, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::{AccessFlags, Gid, Uid, UnlinkatFlags, faccessat, fchownat, read, unlinkat, write};
@@ -18,6 +19,8 @@ use crate::error::{Call, Context, Error, Result};
 
 /// What every open of this module carries.
 const QUIET: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW);
+/// How much of a path messages show, and a little more.
+const NAMED_MAX: usize = 4096;
 const DIRECTORY: OFlag = QUIET.union(OFlag::O_DIRECTORY);
 
 /// An open group, or the root of a hierarchy.
@@ -28,26 +31,38 @@ pub(super) struct Dir {
 }
 
 impl Dir {
-    /// Opens the root of a hierarchy and proves that it is one: a path may have been
-    /// covered by another mount.
-    pub fn root(path: &str, magic: FsType) -> Result<Self> {
-        let fd = openat(nix::fcntl::AT_FDCWD, path, DIRECTORY, Mode::empty()).call("open").on(path)?;
+    /// Opens the root of a hierarchy and proves that it is one. `None` where the path leads elsewhere,
+    /// because another mount covers it.
+    pub fn root(path: &str, magic: FsType) -> Result<Option<Self>> {
+        let fd = match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(errno) => return Err(Error::call("open", errno).object(path)),
+        };
         let found = fstatfs(&fd).call("fstatfs").on(path)?.filesystem_type();
-        if found != magic {
-            return Err(Error::setup("is not the root of a cgroup hierarchy").object(path));
-        }
-        Ok(Self { fd, path: path.to_owned() })
+        Ok((found == magic).then(|| Self { fd, path: path.to_owned() }))
     }
 
     /// The group at `relative` below this one, or `None` where there is none.
     pub fn below(&self, relative: &str) -> Result<Option<Self>> {
+        self.open_group(relative, self.file(relative))
+    }
+
+    /// The group `name` directly below, whose name a container may have chosen.
+    pub fn child(&self, name: &CStr) -> Result<Option<Self>> {
+        // A tree may be deeper than a path can be long; its messages need not name every level.
+        let path =
+            if self.path.len() < NAMED_MAX { self.file(&name.to_string_lossy()) } else { self.path.clone() };
+        self.open_group(name, path)
+    }
+
+    fn open_group<P: NixPath + ?Sized>(&self, relative: &P, path: String) -> Result<Option<Self>> {
         let how = OpenHow::new().flags(DIRECTORY).resolve(
             ResolveFlag::RESOLVE_BENEATH
                 | ResolveFlag::RESOLVE_NO_SYMLINKS
                 | ResolveFlag::RESOLVE_NO_MAGICLINKS
                 | ResolveFlag::RESOLVE_NO_XDEV,
         );
-        let path = format!("{}/{relative}", self.path);
         match openat2(&self.fd, relative, how) {
             Ok(fd) => Ok(Some(Self { fd, path })),
             Err(Errno::ENOENT | Errno::ENODEV) => Ok(None),
@@ -86,9 +101,7 @@ impl Dir {
 
     /// Writes `value` to `file` in one write(2), as cgroup files want it.
     pub fn write(&self, file: &str, value: &str) -> Result<()> {
-        self.try_write(file, value).map_err(|(call, errno)| {
-            Error::call(call, errno).object(format!("{} (to {:?})", self.file(file), value.trim_end()))
-        })
+        self.try_write(file, value).map_err(|(call, errno)| Error::call(call, errno).object(self.file(file)))
     }
 
     /// As [`Dir::write`], for callers to whom an errno is an answer.

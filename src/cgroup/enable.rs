@@ -105,8 +105,7 @@ fn unavailable(ancestor: &Dir, controller: &str, call: &str, errno: Errno) -> Er
         }
         _ => format!("the controller {controller} could not be handed down by {ancestor}"),
     };
-    let object = format!("{} (to \"+{controller}\")", ancestor.file(SUBTREE));
-    Error::call(call, errno).object(object).hint(hint)
+    Error::call(call, errno).object(ancestor.file(SUBTREE)).hint(hint)
 }
 
 #[cfg(test)]

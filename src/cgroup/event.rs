@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use nix::sys::uio::pread;
 
 use crate::error::{Call, Context, Error, Result};
@@ -45,9 +46,18 @@ fn value(text: &str, event: Event) -> Option<bool> {
     text.lines().find_map(|line| line.strip_prefix(event.key())?.strip_prefix(' ')).map(|value| value != "0")
 }
 
+/// The kernel notifies at most once in 10 ms (CGROUP_FILE_NOTIFY_MIN_INTV), and a short-lived group changes
+/// sooner: the first looks come by themselves, each after twice the time, before the notification is all there is.
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
+
 /// Waits until `event` is `wanted`, at most until `deadline`; false when the time is up.
+/// In a group that is gone nothing holds.
 pub(super) fn wait(group: &Dir, event: Event, wanted: bool, deadline: Instant) -> Result<bool> {
-    let file = group.open_to_poll(FILE)?;
+    let file = match group.open_to_poll(FILE) {
+        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(!wanted),
+        file => file?,
+    };
+    let mut pause = FIRST_PAUSE;
     loop {
         let mut page = [0; 512];
         // Each read also arms the notification for what comes after it (kernfs_fop_poll).
@@ -64,18 +74,17 @@ pub(super) fn wait(group: &Dir, event: Event, wanted: bool, deadline: Instant) -
         if left.is_zero() {
             return Ok(false);
         }
-        // One millisecond more than is left, so that the last look comes after the deadline.
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLPRI)], timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno).call("poll").on(group.file(FILE)),
+        let timeout = Some(TimeSpec::from_duration(pause.min(left)));
+        match ppoll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLPRI)], timeout, None) {
+            Ok(_) | Err(Errno::EINTR) => pause *= 2,
+            Err(errno) => return Err(errno).call("ppoll").on(group.file(FILE)),
         }
     }
 }
 
 /// Looks again and again, at first soon and then every 10 ms, until `done` says yes or the time is up.
 pub(super) fn look_until(deadline: Instant, mut done: impl FnMut() -> Result<bool>) -> Result<bool> {
-    let mut pause = Duration::from_micros(50);
+    let mut pause = FIRST_PAUSE;
     loop {
         if done()? {
             return Ok(true);

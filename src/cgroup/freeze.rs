@@ -25,11 +25,23 @@ impl Cgroup {
     }
 
     /// Thaws every process of the group.
+    ///
+    /// A group that is gone holds nobody frozen.
     pub fn thaw(&self) -> Result<()> {
+        if !self.exists()? {
+            return Ok(());
+        }
         self.change(false)?;
-        // On a hybrid machine other software may have used the freezer of v1.
+        self.thaw_legacy()
+    }
+
+    /// On a hybrid machine other software may have used the freezer of v1.
+    pub(super) fn thaw_legacy(&self) -> Result<()> {
         match (&self.unified, self.legacy_dir("freezer")) {
-            (Some(_), Some(group)) if !self.leaf => legacy_state(group, false),
+            (Some(_), Some(group)) if !self.leaf => match legacy_state(group, false) {
+                Err(error) if error.errno() == Some(Errno::ENOENT) && !self.exists()? => Ok(()),
+                result => result,
+            },
             _ => Ok(()),
         }
     }

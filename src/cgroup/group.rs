@@ -163,6 +163,12 @@ impl Cgroup {
         self.unified.as_ref().or_else(legacy).ok_or_else(|| Error::internal("a group in no hierarchy"))
     }
 
+    /// Whether the group has not been removed since it was opened.
+    pub fn exists(&self) -> Result<bool> {
+        // Every group has this file, and a removed directory has none.
+        self.primary()?.has("cgroup.procs")
+    }
+
     /// A new group below this one for further processes of the container, so that they can be told apart,
     /// killed and frozen alone. It has a directory of its own in one hierarchy only and shares
     /// the container's limits and all other hierarchies. The container can see it and may have made one of
@@ -207,10 +213,7 @@ impl Cgroup {
     pub fn wait_empty(&self, limit: Duration) -> Result<bool> {
         let deadline = std::time::Instant::now() + limit;
         match &self.unified {
-            Some(group) => match event::wait(group, Event::Populated, false, deadline) {
-                Err(error) if error.errno() == Some(Errno::ENODEV) => Ok(true),
-                result => result,
-            },
+            Some(group) => event::wait(group, Event::Populated, false, deadline),
             None => event::look_until(deadline, || Ok(!self.is_populated()?)),
         }
     }

@@ -88,23 +88,26 @@ pub struct Hierarchies {
 }
 
 impl Hierarchies {
-    /// Opens what is mounted. A hierarchy that is named by mountinfo and cannot be opened as one is an error.
+    /// Opens what is mounted and can be reached. A hierarchy that another mount covers is as good as absent:
+    /// what is asked of its controllers is then an error.
     pub fn open() -> Result<Self> {
-        let mounted = match statfs(USUAL_MOUNT) {
+        match statfs(USUAL_MOUNT) {
             // The usual case needs no look at mountinfo, which may be long.
             Ok(found) if found.filesystem_type() == CGROUP2_SUPER_MAGIC => {
-                return Self::with_unified(Dir::root(USUAL_MOUNT, CGROUP2_SUPER_MAGIC)?, vec![]);
+                if let Some(root) = Dir::root(USUAL_MOUNT, CGROUP2_SUPER_MAGIC)? {
+                    return Self::with_unified(root, vec![]);
+                }
             }
-            Ok(_) | Err(Errno::ENOENT | Errno::EACCES) => read_mountinfo()?,
+            Ok(_) | Err(Errno::ENOENT | Errno::EACCES) => {}
             Err(errno) => return Err(Error::call("statfs", errno).object(USUAL_MOUNT)),
-        };
+        }
         let mut unified = None;
         let mut legacy = vec![];
-        for one in mounted {
+        for one in read_mountinfo()? {
             let magic = if one.unified { CGROUP2_SUPER_MAGIC } else { CGROUP_SUPER_MAGIC };
-            let root = Dir::root(&one.path, magic)?;
+            let Some(root) = Dir::root(&one.path, magic)? else { continue };
             if root.device()? != one.device {
-                return Err(Error::setup("is covered by another mount").object(&one.path));
+                continue;
             }
             if one.unified {
                 unified.get_or_insert(root);

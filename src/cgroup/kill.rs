@@ -25,10 +25,10 @@ impl Cgroup {
     pub fn kill(&self) -> Result<()> {
         if let Some(group) = &self.unified {
             match group.try_write("cgroup.kill", "1") {
-                // A process that the v1 freezer holds dies only when it is thawed.
-                Ok(()) if self.legacy_dir("freezer").is_some() => return self.thaw(),
+                // A process that the v1 freezer holds dies only when it is thawed; one that is frozen here dies so.
+                Ok(()) => return self.thaw_legacy(),
                 // Gone: nothing lives in it.
-                Ok(()) | Err((_, Errno::ENODEV)) => return Ok(()),
+                Err((_, Errno::ENODEV)) => return Ok(()),
                 // Before 5.14, or a threaded group.
                 Err((_, Errno::ENOENT | Errno::EOPNOTSUPP)) => {}
                 Err((call, errno)) => return Err(Error::call(call, errno).object(group.file("cgroup.kill"))),

@@ -28,7 +28,7 @@ pub(super) fn walk(root: &Dir, visit: &mut impl Visit) -> Result<()> {
     let mut pending = vec![root.groups()?];
     while let Some(names) = pending.last_mut() {
         if let Some(name) = names.pop() {
-            let Some(group) = open(&current, &name)? else { continue };
+            let Some(group) = current.child(&name)? else { continue };
             visit.enter(&group)?;
             pending.push(group.groups()?);
             way.push(name);
@@ -42,13 +42,6 @@ pub(super) fn walk(root: &Dir, visit: &mut impl Visit) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn open(parent: &Dir, name: &CString) -> Result<Option<Dir>> {
-    match name.to_str() {
-        Ok(name) => parent.below(name),
-        Err(_) => Err(Error::setup(format!("holds a group with the odd name {name:?}")).object(parent)),
-    }
 }
 
 /// Collects the processes.

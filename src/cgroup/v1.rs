@@ -98,7 +98,7 @@ fn memory(group: &Dir, limits: &Limits) -> Result<()> {
     }
     if let Some(kernel) = limits.kernel_memory {
         let field = format!("{MEMORY}/kernel");
-        group.write("memory.kmem.limit_in_bytes", &signed(kernel, &field)?.to_string()).at(field)?;
+        kernel_memory(group, kernel).at(field)?;
     }
     if let Some(tcp) = limits.kernel_tcp {
         let field = format!("{MEMORY}/kernelTCP");
@@ -114,6 +114,21 @@ fn memory(group: &Dir, limits: &Limits) -> Result<()> {
         answer(result, group, "memory.oom_control").at(format!("{MEMORY}/disableOOMKiller"))?;
     }
     Ok(())
+}
+
+/// Kernels from 5.16 refuse the file (EOPNOTSUPP), later ones take every value and do nothing, so it is read back.
+fn kernel_memory(group: &Dir, max: Amount) -> Result<()> {
+    const FILE: &str = "memory.kmem.limit_in_bytes";
+    group.write(FILE, &signed(max, FILE)?.to_string())?;
+    match max {
+        Amount::Value(max) if rules::number(group, FILE)? > max => {
+            let error =
+                Error::setup("the kernel took the value and does not apply it").object(group.file(FILE));
+            Err(error
+                .hint("bounds on kernel memory alone are gone since Linux 5.16; memory/limit includes it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The kernel keeps memory.limit_in_bytes ≤ memory.memsw.limit_in_bytes at every moment, so
