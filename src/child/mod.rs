@@ -62,6 +62,7 @@ impl Child<'_> {
     fn take(&mut self, step: &Step) -> Done {
         match step {
             Step::AwaitRelease => self.await_release(),
+            Step::JoinCgroup(files) => namespaces::join_cgroup(files),
             Step::BecomeRoot { setgroups } => credentials::become_root(*setgroups),
             Step::NewSession => namespaces::new_session(),
             Step::JoinNamespace { fd, nstype, .. } => namespaces::join(fd, *nstype),

@@ -13,6 +13,13 @@ pub(super) fn new_session() -> Done {
     nix::unistd::setsid().map(|_| ())
 }
 
+/// Enters the container's group in each v1 hierarchy. A task moves itself at no cost; moved
+/// by its parent, it would wait for an RCU grace period (5 to 14 ms). The kernel judges by
+/// who opened the file (cgroups(7)).
+pub(super) fn join_cgroup(files: &[OwnedFd]) -> Done {
+    files.iter().try_for_each(|file| sys::file::write_all(file.as_fd(), b"0"))
+}
+
 /// Joins a namespace that the parent opened, or several of a process at once (setns(2) with
 /// a pidfd, since Linux 5.8).
 pub(super) fn join(fd: &OwnedFd, nstype: u64) -> Done {

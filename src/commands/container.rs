@@ -172,6 +172,7 @@ fn in_cgroup(
     policy::judge(draft, &facts).enforce()?;
     let around = Surroundings {
         born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
+        cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
         listener: listener(entry, life)?,
         outlives: life != Life::Foreground,
         keyring: !args.no_new_keyring,

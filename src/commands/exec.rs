@@ -36,7 +36,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
     let draft = draft(&dir, &state, args, &host)?;
-    let joining = joining(&state, args, &host)?;
+    let joining = joining(&state, args, &host, cgroup.as_ref())?;
     let mut plan = resolve::join(&draft, joining)?;
     let signals = launch::signals()?;
     let mut child = launch::assemble(&mut plan, cgroup.as_ref())?;
@@ -183,7 +183,7 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
 }
 
 /// The container's first process, held by pidfd: all its namespaces are joined through it.
-fn joining(state: &State, args: &ExecArgs, host: &Host) -> Result<Joining> {
+fn joining(state: &State, args: &ExecArgs, host: &Host, cgroup: Option<&Cgroup>) -> Result<Joining> {
     let init = joined(state, host).ok_or_else(|| Error::usage("container not running"))?;
     let pidfd = sys::pidfd::pidfd_open(Pid::from_raw(init.pid)).call("pidfd_open")?;
     if !init.lives()? {
@@ -193,6 +193,7 @@ fn joining(state: &State, args: &ExecArgs, host: &Host) -> Result<Joining> {
         pidfd,
         nstypes: namespaces_apart(init.pid)?,
         outlives: args.detach,
+        cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
         landlock_abi: host.facts.landlock_abi,
         preserved_fds: args.preserve_fds,
     })

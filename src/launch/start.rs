@@ -107,7 +107,9 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     plan.keep_fds = kept(plan, &channel);
     channel.records.finish_line(plan.steps.len().saturating_sub(1));
     require_single_thread()?;
-    let born_in = cgroup.and_then(Cgroup::clone_fd);
+    // In the unified hierarchy the child is born in its group, on a hybrid machine too; its
+    // first step takes it into the v1 hierarchies.
+    let born_in = cgroup.and_then(Cgroup::unified_fd);
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
         Cloned::Child => {
@@ -124,7 +126,7 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     drop((child, starting));
     let mut assembled =
         Assembled { pid, pidfd, socket: parent, records, page, started, console: None, released: false };
-    prepare(plan, &assembled, if born_in.is_some() { None } else { cgroup })?;
+    prepare(plan, &assembled)?;
     go(&assembled)?;
     let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
     let seen = if checks > 1 { Seen::Status } else { Seen::All };
@@ -159,12 +161,9 @@ fn require_single_thread() -> Result<()> {
 }
 
 /// What the child must not do itself, before it runs its first step.
-fn prepare(plan: &Plan, child: &Assembled, attach: Option<&Cgroup>) -> Result<()> {
+fn prepare(plan: &Plan, child: &Assembled) -> Result<()> {
     let proc = proc_directory(child)?;
     id_maps::write(child.pid, proc.as_fd(), &plan.parent)?;
-    if let Some(cgroup) = attach {
-        cgroup.attach(nix::unistd::Pid::from_raw(child.pid))?;
-    }
     if let Some(score) = plan.parent.oom_score_adj {
         let file =
             nix::fcntl::openat(&proc, "oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())

@@ -209,6 +209,7 @@ pub enum Meeting {
 #[expect(missing_docs, reason = "describe.rs says what each does")]
 pub enum Step {
     AwaitRelease,
+    JoinCgroup(Vec<OwnedFd>),
     BecomeRoot { setgroups: bool },
     NewSession,
     JoinNamespace { fd: OwnedFd, nstype: u64, name: &'static str },

@@ -17,6 +17,8 @@ pub struct Surroundings<'a> {
     pub facts: &'a HostFacts,
     /// The child is born in its cgroup (CLONE_INTO_CGROUP); otherwise it is attached by pid.
     pub born_in_cgroup: bool,
+    /// One file per v1 hierarchy by which the child enters its group.
+    pub cgroup_files: Vec<OwnedFd>,
     /// The child waits for `start` on this socket; absent for `run` and `sandbox`.
     pub listener: Option<OwnedFd>,
     /// The program lives on when pinfold has ended (`create`, `run --detach`).
@@ -94,6 +96,7 @@ impl<'a> Surroundings<'a> {
         Self {
             facts,
             born_in_cgroup: false,
+            cgroup_files: vec![],
             listener: None,
             outlives: false,
             deadline_ms: None,

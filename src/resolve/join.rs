@@ -21,6 +21,8 @@ pub struct Joining {
     pub nstypes: u64,
     /// The program lives on when pinfold has ended.
     pub outlives: bool,
+    /// One file per v1 hierarchy by which the child enters the container's group.
+    pub cgroup_files: Vec<OwnedFd>,
     /// Landlock's ABI, where the container is confined by it.
     pub landlock_abi: u32,
     /// How many descriptors from 3 on are handed to the program.

@@ -51,9 +51,10 @@ fn own_ids_and_namespaces(
     list: &mut List,
     draft: &Draft,
     joins: Vec<std::os::fd::OwnedFd>,
-    around: &Surroundings<'_>,
+    around: &mut Surroundings<'_>,
 ) {
     list.add("", Step::AwaitRelease);
+    join_cgroup(list, std::mem::take(&mut around.cgroup_files));
     list.add("", Step::Umask(0));
     if draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
         list.add("", Step::BecomeRoot { setgroups: !draft.setgroups_denied });
@@ -80,6 +81,13 @@ fn own_ids_and_namespaces(
     }
     if let Some(persona) = draft.personality {
         list.add("/linux/personality", Step::Personality(persona));
+    }
+}
+
+/// Limited before anything that could cost.
+fn join_cgroup(list: &mut List, files: Vec<std::os::fd::OwnedFd>) {
+    if !files.is_empty() {
+        list.add("", Step::JoinCgroup(files));
     }
 }
 
@@ -414,6 +422,7 @@ fn path_c_string(path: &Path) -> Result<CString> {
 pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining) -> Result<Vec<Planned>> {
     let mut list = List { steps: vec![] };
     list.add("", Step::AwaitRelease);
+    join_cgroup(&mut list, joining.cgroup_files);
     let joins_pid = joining.nstypes & clone::CLONE_NEWPID != 0;
     let joins_user = joining.nstypes & clone::CLONE_NEWUSER != 0;
     list.add("", Step::NewSession);

@@ -39,11 +39,24 @@ pub(super) fn source(pinned: &Pinned, wish: &Wish<'_>) -> Result<MountFrom> {
         }
         false => {
             let words = format!(
-                "{} recursive={} set={:#x} clear={:#x} owner={:?}",
-                pinned.identity, wish.options.recursive, attr.set, wish.options.attr.clear, wish.owner
+                "{} recursive={} set={:#x} clear={:#x} owner={}",
+                pinned.identity,
+                wish.options.recursive,
+                attr.set,
+                wish.options.attr.clear,
+                owner_word(wish.owner)
             );
             tree(pinned, wish, &attr).map(|tree| MountFrom::Tree(tree, words)).on(source)
         }
+    }
+}
+
+/// The host's ids are left out: they differ from launch to launch, and the digest must not.
+fn owner_word(owner: &OwnerMap) -> &'static str {
+    match owner {
+        OwnerMap::Keep => "kept",
+        OwnerMap::SourceOwnerIs(..) => "user",
+        OwnerMap::Maps(_) => "mapped",
     }
 }
 

@@ -255,12 +255,14 @@ fn plan_with(
     let facts = resolve::pin(&asked.draft, cwd.as_fd())?;
     policy::judge(&asked.draft, &facts).enforce()?;
     let born_in_cgroup = cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some());
+    let cgroup_files = cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default();
     let (outlives, deadline_ms) = match life {
         Life::Foreground => (false, None),
         Life::Detached { deadline_ms } => (true, *deadline_ms),
     };
     let around = Surroundings {
         born_in_cgroup,
+        cgroup_files,
         streams,
         outlives,
         deadline_ms,
