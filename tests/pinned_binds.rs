@@ -126,7 +126,9 @@ fn under_attack(dir: &Dir, swap: &Swap, body: impl FnOnce()) {
             std::panic::resume_unwind(panic);
         }
     });
-    assert!(swaps.load(Ordering::Relaxed) > 50, "hardly anything was swapped: {swaps:?}");
+    // The slow swap makes about one per launch.
+    let least = if swap.removes() { 8 } else { 50 };
+    assert!(swaps.load(Ordering::Relaxed) > least, "hardly anything was swapped: {swaps:?}");
 }
 
 /// Inode to content of both objects that the path can mean.
