@@ -19,6 +19,8 @@ mod cgroups;
 mod ending;
 #[path = "rootless/mounts.rs"]
 mod mounts;
+#[path = "rootless/named.rs"]
+mod named;
 #[path = "rootless/nested.rs"]
 mod nested;
 #[path = "rootless/support.rs"]

@@ -93,6 +93,9 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         (Step::Chdir(_), Errno::EACCES) => "the user may not enter this directory",
         (Step::Landlock { .. }, Errno::EPERM) => "Landlock without no_new_privs needs CAP_SYS_ADMIN",
         (Step::EarlySeccomp(..), Errno::EACCES) => "a filter without noNewPrivileges needs CAP_SYS_ADMIN",
+        (Step::SetUid(_) | Step::SetGid(_) | Step::SetGroups(_), Errno::EINVAL) => {
+            "the container's user namespace has no such id"
+        }
         (Step::Make(_), Errno::EEXIST) => "another file is at this path",
         _ => return None,
     })
