@@ -1,7 +1,6 @@
 //! Promise: ARCHITECTURE.md and SECURITY.md say what the code does. Each table is read from the
 //! document and compared with the sources it describes.
 
-#![allow(clippy::panic, reason = "a test may panic")]
 // The lint's exception for tests does not reach the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

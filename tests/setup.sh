@@ -23,6 +23,11 @@ host_packages=(
     xz-utils        # tests/vm: kernel modules
     jq              # tests and Makefile: reports, cargo's messages
     python3         # benches: the driver
+    procps          # the ps verb calls ps
+    git             # tests: runs inside the sandbox, as perl and curl do
+    perl            # tests: probes inside the sandbox
+    curl            # tests: runs under the tool filter
+    python3-seccomp # tests: libseccomp answers the same
     uidmap          # tests: rootless id maps (newuidmap)
     sudo            # tests: the sudoers door
 )

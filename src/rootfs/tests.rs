@@ -204,7 +204,6 @@ try() { chroot --userspec=1000:1000 $R /bin/sh -c "$1" || { echo "FAILED: $1"; e
 "#;
 
 #[test]
-#[ignore = "needs root: mounts in a private mount namespace"]
 fn the_usual_programs_run_in_this_root() {
     let plan = plan(&HostRootFacts::read().unwrap()).unwrap();
     let tries = PROGRAMS.iter().map(|program| format!("try '{}'\n", program.replace('\'', r"'\''")));

@@ -244,7 +244,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs root: gives a directory to another user"]
     fn a_strangers_directory_is_refused() {
         let test = TestDir::new();
         let dir = test.path().join("dir");

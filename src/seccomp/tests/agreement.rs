@@ -127,7 +127,7 @@ pub(super) fn rules_about(profile: &Profile, audit_value: u32, number: u32) -> V
     let numbers = [number, number.wrapping_sub(1)];
     let numbers: Vec<_> = abis.flat_map(|arch| numbers.map(|number| (arch, number))).collect();
     let about = |call: &&Call| numbers.iter().any(|(arch, number)| call.number(*arch) == Some(*number));
-    profile.rules.iter().filter(|rule| rule.calls.iter().any(|call| about(call))).collect()
+    profile.rules.iter().filter(|rule| rule.calls.iter().any(about)).collect()
 }
 
 const EDGES: [u32; 9] =

@@ -132,7 +132,6 @@ fn drop_restrictions_that_libseccomp_drops(rules: &mut Vec<Rule>, default: Actio
 }
 
 #[test]
-#[ignore = "needs python3-seccomp"]
 fn libseccomp_gives_the_same_answers() {
     let calls = old_calls();
     let mut dice = Dice(0x11B5);

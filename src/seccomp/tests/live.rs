@@ -68,15 +68,6 @@ fn a_compiler_runs() {
 }
 
 #[test]
-#[ignore = "needs node"]
-fn node_runs() {
-    let script = "require('fs').promises.readFile('/etc/hostname').then(() => console.log('read',
-                  require('child_process').execSync('echo child').toString().trim()))";
-    succeeds("node", &["-e", script], "read child");
-}
-
-#[test]
-#[ignore = "needs curl"]
 fn curl_runs() {
     // 7: the port is closed, which takes a socket to find out.
     let script = "curl -sf file:///etc/hostname > /dev/null && curl -s http://127.0.0.1:1/; echo $?";

@@ -78,7 +78,6 @@ fn ids_that_are_not_mapped_or_mean_unchanged_are_refused() {
 }
 
 #[test]
-#[ignore = "needs root"]
 fn root_becomes_someone_else_for_good() {
     in_child(0, || {
         ids::setfsgid(4321)?;
@@ -96,7 +95,6 @@ fn root_becomes_someone_else_for_good() {
 }
 
 #[test]
-#[ignore = "needs root"]
 fn a_device_program_loads_and_a_bad_one_does_not() {
     // r0 = 1; exit
     bpf::prog_load_cgroup_device(&[0x1_0000_00b7, 0x95]).unwrap();
