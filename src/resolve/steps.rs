@@ -105,7 +105,7 @@ fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> R
             }
         }
     };
-    list.add("/root/path", Step::AttachRoot(from));
+    list.add("/root/path", Step::AttachRoot { from, attrs: draft.root.attrs });
     Ok(())
 }
 

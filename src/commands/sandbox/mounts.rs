@@ -45,8 +45,9 @@ pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootles
     for request in &args.files.mounts.0 {
         mounts.add(request)?;
     }
+    // A device keeps its owner: devtmpfs cannot be id-mapped, and who may open it is the
+    // host's word.
     for device in &args.privileges.device {
-        mounts.owner_mapped.push(mounts.list.len());
         let source = device.source.as_path().to_owned();
         let access = if device.access.write { "rw" } else { "ro" };
         mounts.list.push(bind(
