@@ -123,3 +123,29 @@ fn a_mount_point_behind_a_link_of_the_image_is_found() {
     let (ran, _) = dir.sandbox(&[&options[..], &["--", "cat", "/var/run/data/file"]].concat());
     assert_eq!(ran.ok(), "data\n");
 }
+
+#[test]
+fn a_secret_never_lands_in_a_workspace() {
+    let dir = Dir::new();
+    let root = rootfs(&dir);
+    dir.mkdir("work");
+    dir.write("value", "s3cret\n");
+    let secret = format!("key=file:{}", dir.text("value"));
+    let work = dir.text("work");
+    // A link of the image, into what the tool may write.
+    symlink("/work", dir.join("rootfs/run/secrets")).unwrap();
+    let bind = format!("{work}:/work");
+    let options = ["--rootfs", &root, "--ro", "/usr:/usr", "--secret", &secret, "--rw", &bind];
+    let (ran, _) = dir.sandbox(&[&options[..], &["--", "cat", "/run/secrets/key"]].concat());
+    assert_eq!(ran.code(), 121, "{ran:?}");
+    fs::remove_file(dir.join("rootfs/run/secrets")).unwrap();
+    let (ran, _) = dir.sandbox(&[&options[..], &["--", "cat", "/run/secrets/key"]].concat());
+    assert_eq!(ran.ok(), "s3cret\n");
+    // A mount that the caller puts in its place.
+    for place in ["/run", "/run/secrets", "/run/secrets/below"] {
+        let bind = format!("{work}:{place}");
+        let ran = dir.pinfold(&["sandbox", "--secret", &secret, "--rw", &bind, "--", "true"]);
+        assert_eq!(ran.code(), 125, "{ran:?}");
+    }
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+}
