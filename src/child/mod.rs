@@ -73,7 +73,7 @@ impl Child<'_> {
             Step::Domainname(name) => sys::host::setdomainname(name),
             Step::Personality(persona) => sys::personality::personality(*persona).map(|_| ()),
             Step::CutPropagation { flags } => mounts::set_root_propagation(*flags),
-            Step::AttachRoot(from) => self.attach_root(from),
+            Step::AttachRoot { from, attrs } => self.attach_root(from, *attrs),
             Step::Make(made) => place::make(self.root()?, made),
             Step::Mount { from, target, propagation } => mounts::mount(self.root()?, from, target, *propagation),
             Step::MakeCwd(target) => place::make_directory(self.root()?, target, 0o755),

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::mount::MsFlags;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::{Done, place};
 use crate::plan::{FreshFs, MountFrom, Reopened, Target};
@@ -135,6 +136,19 @@ pub(super) fn readonly_path(root: BorrowedFd<'_>, path: &CStr) -> Done {
     let readonly = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
     mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &readonly, None)?;
     mount::move_mount(tree.as_fd(), object.as_fd(), c"", 0)
+}
+
+/// Sets flags on a mount and on everything below it; read-only on what is below alone,
+/// unless the mount is read-only already.
+pub(super) fn set_attrs_below(top: BorrowedFd<'_>, attrs: u64) -> Done {
+    let was_readonly = fstatvfs(top)?.flags().contains(FsFlags::ST_RDONLY);
+    let everywhere = MountAttr { set: attrs, ..MountAttr::default() };
+    mount::mount_setattr(top, c"", EVERYWHERE, &everywhere, None)?;
+    if was_readonly {
+        return Ok(());
+    }
+    let writable = MountAttr { clear: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    mount::mount_setattr(top, c"", libc::AT_EMPTY_PATH.cast_unsigned(), &writable, None)
 }
 
 /// The root itself turns read-only; what the user mounted below keeps its own flags.

@@ -48,8 +48,7 @@ pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Owne
     let (parent, name) = parent_of(root, target)?;
     match target.kind {
         TargetKind::Directory => make_one(parent.as_fd(), name, 0o755),
-        TargetKind::File => as_owner_of(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644))
-            .and_then(|file| as_its_parent(file.as_fd(), parent.as_fd())),
+        TargetKind::File => by_its_owner(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644)).map(drop),
     }?;
     open_beneath(parent.as_fd(), name)
 }
@@ -85,43 +84,36 @@ fn open_beneath(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 fn make_one(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Done {
-    as_owner_of(parent, || nix::sys::stat::mkdirat(parent, name, Mode::from_bits_truncate(mode)))?;
-    let made = open_beneath(parent, name)?;
-    as_its_parent(made.as_fd(), parent)
+    by_its_owner(parent, || nix::sys::stat::mkdirat(parent, name, Mode::from_bits_truncate(mode)))
 }
 
-/// On an id-mapped mount the container's root may have no id to own a file with, and the
-/// kernel refuses with EOVERFLOW (mount_setattr(2), "ID-mapped mounts"). There things are
-/// made as the directory's owner, with no right that this owner has not.
-fn as_owner_of<T>(parent: BorrowedFd<'_>, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
-    match make() {
-        Err(Errno::EOVERFLOW) => {}
-        other => return other,
-    }
-    let owner = sys::file::stat(parent)?;
-    // The group first: setfsuid(2) away from 0 takes the capabilities about files.
-    sys::ids::setfsgid(owner.gid)?;
-    sys::ids::setfsuid(owner.uid)?;
-    let made = make();
-    sys::ids::setfsuid(0)?;
-    sys::ids::setfsgid(0)?;
-    made
-}
-
-/// A mount point belongs to whoever owns the directory it was made in: what the runtime
-/// leaves in a workspace must not be root's.
-fn as_its_parent(made: BorrowedFd<'_>, parent: BorrowedFd<'_>) -> Done {
+/// Makes something as the owner of the directory that it is made in: what the runtime
+/// leaves in a workspace must not be root's, and on an id-mapped mount root has no id at all
+/// (EOVERFLOW). Nothing is given away afterwards: whoever writes the workspace at the same
+/// time could put an object of somebody else's in its place before the chown.
+fn by_its_owner<T>(parent: BorrowedFd<'_>, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
     let above = sys::file::stat(parent)?;
-    let own = sys::file::stat(made)?;
-    match (own.uid, own.gid) == (above.uid, above.gid) {
-        true => Ok(()),
-        false => match sys::file::fchownat_empty(made, above.uid, above.gid) {
-            // The directory's owner or group has no id in this user namespace: what is made
-            // there is the caller's (chown(2)).
-            Err(Errno::EINVAL) => Ok(()),
-            other => other,
-        },
+    let (uid, gid) = sys::ids::fsids();
+    if (above.uid, above.gid) == (uid, gid) {
+        return make();
     }
+    let made = match take_fsids(above.uid, above.gid) {
+        Ok(()) => make(),
+        Err(errno) => Err(errno),
+    };
+    // The group while its capability is there, whatever the user was.
+    sys::ids::setfsuid(uid)?;
+    sys::ids::setfsgid(gid)?;
+    match made {
+        // An owner without an id here, or one who may not write: then it is made as what we are.
+        Err(Errno::EPERM | Errno::EINVAL | Errno::EACCES) => make(),
+        made => made,
+    }
+}
+
+fn take_fsids(uid: u32, gid: u32) -> Done {
+    sys::ids::setfsgid(gid)?;
+    sys::ids::setfsuid(uid)
 }
 
 fn make_file(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<OwnedFd, Errno> {
@@ -139,7 +131,7 @@ pub(super) fn make_directory(root: BorrowedFd<'_>, target: &Target, mode: u32) -
         other => return other.map(|_| ()),
     }
     let (parent, name) = parent_of(root, target)?;
-    nix::sys::stat::mkdirat(parent.as_fd(), name, Mode::from_bits_truncate(mode))
+    make_one(parent.as_fd(), name, mode)
 }
 
 /// Makes one planned thing.

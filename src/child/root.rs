@@ -12,7 +12,10 @@ use crate::sys::{self, mount};
 impl Child<'_> {
     /// Attaches the root on top of this namespace's own `/`: no path of the host is
     /// needed as a mount point, and pivot_root(2) wants a mount point.
-    pub(super) fn attach_root(&mut self, from: &RootFrom) -> Done {
+    ///
+    /// `attrs` are for all of it, read-only for what came with it from below: the root
+    /// itself takes mount points until it turns read-only in a step of its own.
+    pub(super) fn attach_root(&mut self, from: &RootFrom, attrs: u64) -> Done {
         let old = old_root()?;
         let tree = match from {
             RootFrom::Tree(tree) => sys::file::duplicate(tree.as_fd())?,
@@ -20,6 +23,9 @@ impl Child<'_> {
             RootFrom::Tmpfs(fresh) => mounts::make_fresh(fresh)?,
         };
         mount::move_mount(tree.as_fd(), old.as_fd(), c"", 0)?;
+        if !matches!(from, RootFrom::Tmpfs(_)) && attrs != 0 {
+            mounts::set_attrs_below(tree.as_fd(), attrs)?;
+        }
         self.root = Some(tree);
         Ok(())
     }

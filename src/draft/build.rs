@@ -14,6 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::plan::IdMaps;
 use crate::seccomp::Profile;
 use crate::sys::clone;
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
 /// A field that this version cannot honour: refused, never passed over.
 pub(super) fn unsupported(field: &str) -> Error {
@@ -173,7 +174,13 @@ fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>, maps: Option<&I
         (true, Some(maps)) => OwnerMap::Maps(maps.clone()),
         _ => OwnerMap::Keep,
     };
-    Ok(Root { directory, size: extras.root_size, owner, readonly, propagation })
+    // A directory of the host may hold device nodes and setuid files, and mounts below it
+    // are not reached by the root's own read-only flag. runc leaves all of it as it is.
+    let attrs = match extras.door {
+        Door::Sandbox => MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY,
+        Door::Oci => 0,
+    };
+    Ok(Root { directory, size: extras.root_size, owner, readonly, propagation, attrs })
 }
 
 fn name(text: Option<&str>, field: &str, new: u64, join: &[super::Join]) -> Result<Option<CString>> {

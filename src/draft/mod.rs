@@ -210,6 +210,8 @@ pub struct Root {
     pub readonly: bool,
     /// MS_* propagation of the root inside; 0 for private.
     pub propagation: u64,
+    /// MOUNT_ATTR_* of a directory's mount and of what is mounted below it on the host.
+    pub attrs: u64,
 }
 
 /// One mount.

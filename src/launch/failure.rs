@@ -54,8 +54,10 @@ fn step_error(planned: &Planned, errno: Errno) -> Error {
 /// Only the child's own comparison says so: a network filesystem answers ESTALE to a tree
 /// that the parent made.
 fn is_swap(step: &Step, errno: Errno) -> bool {
-    let compared =
-        matches!(step, Step::Mount { from: MountFrom::Path(..), .. } | Step::AttachRoot(RootFrom::Path(_)));
+    let compared = matches!(
+        step,
+        Step::Mount { from: MountFrom::Path(..), .. } | Step::AttachRoot { from: RootFrom::Path(_), .. }
+    );
     compared && errno == Errno::ESTALE
 }
 

@@ -4,7 +4,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::{AtFlags, OFlag};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 
 use super::Assembled;
@@ -34,7 +35,7 @@ pub(super) fn check(plan: &Plan, child: &Assembled, seen: Seen) -> Result<()> {
         return Ok(());
     }
     check_namespaces(expected, proc.as_fd())?;
-    check_mounts(expected, &read(proc.as_fd(), "mountinfo")?)?;
+    check_mounts(expected, &read(proc.as_fd(), "mountinfo")?, |place| mount_at(proc.as_fd(), place))?;
     check_descriptors(&plan.keep_fds, proc.as_fd())
 }
 
@@ -133,15 +134,45 @@ fn check_namespaces(expected: &Expected, proc: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-fn check_mounts(expected: &Expected, mountinfo: &str) -> Result<()> {
+/// `at` tells the id of the mount that a path of the container leads to.
+fn check_mounts(
+    expected: &Expected,
+    mountinfo: &str,
+    at: impl Fn(&str) -> Result<Option<u64>>,
+) -> Result<()> {
     let lines: Vec<MountLine> = mountinfo.lines().filter_map(MountLine::parse).collect();
     for planned in &expected.mounts {
         // The last one at a place is the one that is seen.
-        let found = lines.iter().rev().find(|line| line.place == planned.destination);
+        let named = lines.iter().rev().find(|line| line.place == planned.destination);
+        let found = match named {
+            Some(line) => Some(line),
+            // A link of the image is on the way (/var/run is one to /run).
+            None => {
+                let id = at(&planned.destination)?;
+                lines.iter().find(|line| Some(line.id) == id)
+            }
+        };
         let found = found.ok_or_else(|| differs("mount", &planned.destination, "absent"))?;
         check_mount(planned, found)?;
     }
     Ok(())
+}
+
+/// The id of the mount whose root lies at this path of the child's root, links followed in it.
+fn mount_at(proc: BorrowedFd<'_>, place: &str) -> Result<Option<u64>> {
+    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root =
+        nix::fcntl::openat(proc, "root", directory, Mode::empty()).call("openat").on("/proc/PID/root")?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match nix::fcntl::openat2(&root, place, how) {
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+        found => {
+            let found = found.call("openat2").on(place)?;
+            sys::statmount::statx_mount_root(found.as_fd()).call("statx").on(place)
+        }
+    }
 }
 
 fn check_mount(planned: &ExpectedMount, found: &MountLine) -> Result<()> {
@@ -161,16 +192,19 @@ fn check_mount(planned: &ExpectedMount, found: &MountLine) -> Result<()> {
 
 /// One line of mountinfo: proc_pid_mountinfo(5).
 struct MountLine {
+    id: u64,
     place: String,
     options: Vec<String>,
 }
 
 impl MountLine {
     fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split(' ').skip(4);
+        let mut words = line.split(' ');
+        let id = words.next()?.parse().ok()?;
+        let mut words = words.skip(3);
         let place = unescape(words.next()?);
         let options = words.next()?.split(',').map(str::to_owned).collect();
-        Some(Self { place, options })
+        Some(Self { id, place, options })
     }
 }
 
@@ -231,21 +265,34 @@ mod tests {
         Expected { mounts: vec![mount], ..Expected::default() }
     }
 
+    fn nowhere(_place: &str) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     #[test]
     fn a_mount_with_all_its_flags_passes() {
-        assert!(check_mounts(&planned(true, false), LINE).is_ok());
+        assert!(check_mounts(&planned(true, false), LINE, nowhere).is_ok());
     }
 
     #[test]
     fn a_missing_flag_or_mount_is_a_difference() {
-        assert!(check_mounts(&planned(true, true), LINE).is_err());
-        assert!(check_mounts(&planned(true, false), "").is_err());
+        assert!(check_mounts(&planned(true, true), LINE, nowhere).is_err());
+        assert!(check_mounts(&planned(true, false), "", nowhere).is_err());
+    }
+
+    #[test]
+    fn a_mount_behind_a_link_is_known_by_its_id() {
+        let elsewhere = LINE.replace("/mnt\\0402", "/run/mnt");
+        assert!(check_mounts(&planned(true, false), &elsewhere, nowhere).is_err());
+        for (id, found) in [(36, true), (35, false)] {
+            assert_eq!(check_mounts(&planned(true, false), &elsewhere, |_| Ok(Some(id))).is_ok(), found);
+        }
     }
 
     #[test]
     fn a_mount_on_top_hides_the_one_below() {
         let covered = format!("{LINE}\n37 36 0:5 / /mnt\\0402 rw,nosuid - tmpfs none rw");
-        assert!(check_mounts(&planned(true, false), &covered).is_err());
+        assert!(check_mounts(&planned(true, false), &covered, nowhere).is_err());
     }
 
     #[test]

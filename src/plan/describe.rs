@@ -19,7 +19,7 @@ impl Step {
             Self::Domainname(_) => "domainname",
             Self::Personality(_) => "personality",
             Self::CutPropagation { .. } => "cut_propagation",
-            Self::AttachRoot(_) => "attach_root",
+            Self::AttachRoot { .. } => "attach_root",
             Self::Make(_) => "make",
             Self::Mount { .. } => "mount",
             Self::MakeCwd(_) => "make_cwd",
@@ -80,10 +80,7 @@ impl Step {
     /// One line that says all of it, without file descriptor numbers.
     pub fn describe(&self) -> String {
         let detail = match self {
-            Self::AttachRoot(RootFrom::Tmpfs(fresh)) => fresh.describe(),
-            Self::AttachRoot(RootFrom::Path(reopened)) => {
-                format!("reopened {}", reopened.path.to_string_lossy())
-            }
+            Self::AttachRoot { from, attrs } => format!("{} attrs={attrs:#x}", from.describe()),
             Self::Mount { from, propagation, .. } => {
                 format!("{} propagation={propagation:#x}", from.describe())
             }
@@ -129,6 +126,16 @@ impl FreshFs {
         };
         let options: Vec<_> = self.options.iter().map(option).collect();
         format!("{} [{}] attrs={:#x}", self.fstype.to_string_lossy(), options.join(","), self.attrs)
+    }
+}
+
+impl RootFrom {
+    fn describe(&self) -> String {
+        match self {
+            Self::Tree(_) => "pinned tree".to_owned(),
+            Self::Path(reopened) => format!("reopened {}", reopened.path.to_string_lossy()),
+            Self::Tmpfs(fresh) => fresh.describe(),
+        }
     }
 }
 

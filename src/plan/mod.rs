@@ -220,7 +220,7 @@ pub enum Step {
     Domainname(CString),
     Personality(u32),
     CutPropagation { flags: u64 },
-    AttachRoot(RootFrom),
+    AttachRoot { from: RootFrom, attrs: u64 },
     Make(Made),
     Mount { from: MountFrom, target: Target, propagation: u64 },
     MakeCwd(Target),

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::draft::{Door, Draft, MountOptions};
 use crate::error::{Error, Kind};
-use crate::resolve::{Facts, Identity};
+use crate::resolve::{Facts, Identity, Submount};
 use crate::sys::mount::MOUNT_ATTR_NODEV;
 
 /// A rule that a launch breaks.
@@ -57,17 +57,38 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Filesystems whose files are doors into the kernel, not data (linux/magic.h).
+/// Filesystems whose files are doors into the kernel or to other processes, not data:
+/// f_type (linux/magic.h) and name (/proc/filesystems).
 const KERNEL_FILESYSTEMS: &[(i64, &str)] = &[
-    (0x9fa0, "procfs"),
+    (0x9fa0, "proc"),
     (0x6265_6572, "sysfs"),
     (0x0027_e0eb, "cgroup"),
     (0x6367_7270, "cgroup2"),
     (0x6462_6720, "debugfs"),
     (0x7472_6163, "tracefs"),
     (0x7363_6673, "securityfs"),
+    (0x6265_6570, "configfs"),
+    (0x6165_676c, "pstore"),
+    (0xde5e_81e4, "efivarfs"),
+    (0x4249_4e4d, "binfmt_misc"),
+    (0xf97c_ff8c, "selinuxfs"),
+    (0x4341_5d53, "smackfs"),
+    (0x6573_5543, "fusectl"),
+    (0x6759_6969, "rpc_pipefs"),
+    (0x6e66_7364, "nfsd"),
+    (0x6c6f_6f70, "binder"),
     (0xcafe_4a11, "bpf"),
     (0x6e73_6673, "nsfs"),
+    (0x5049_4446, "pidfs"),
+    (0x1cd1, "devpts"),
+    (0x1980_0202, "mqueue"),
+];
+
+/// Directories that are one door to the whole host: a socket is connected to through a
+/// read-only mount as well (unix(7)).
+const HOST_DOORS: &[(&str, &str)] = &[
+    ("/run", "the sockets of the host's services"),
+    ("/dev", "the host's devices, terminals and shared memory"),
 ];
 
 /// Judges a launch.
@@ -78,8 +99,14 @@ pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
     let mut violations = vec![];
     for (mount, pinned) in draft.mounts.iter().zip(&facts.binds) {
         if let Some(pinned) = pinned {
-            violations.extend(judge_source(&mount.field, &pinned.identity, &mount.options));
+            let field = format!("{}/source", mount.field);
+            violations.extend(judge_source(&field, &pinned.identity, &mount.options));
+            violations.extend(judge_below(&field, &pinned.below));
         }
+    }
+    if let Some(root) = &facts.root {
+        violations.extend(judge_place("/root/path", &root.identity));
+        violations.extend(judge_below("/root/path", &root.below));
     }
     if draft.new_namespaces & crate::sys::clone::CLONE_NEWUSER == 0 {
         violations.push(Violation {
@@ -95,34 +122,57 @@ pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
     }
 }
 
+fn violation(rule: &'static str, field: &str, asked: String, allowed: &'static str) -> Option<Violation> {
+    Some(Violation { rule, field: field.to_owned(), asked, allowed })
+}
+
+/// What holds for the root and for the source of every bind.
+fn judge_place(field: &str, source: &Identity) -> Option<Violation> {
+    let name = source.path.display();
+    if let Some((_, kind)) = KERNEL_FILESYSTEMS.iter().find(|(magic, _)| *magic == source.fs_magic) {
+        let allowed = "files and directories of ordinary filesystems";
+        return violation("default.bind.kernel-fs", field, format!("{name} lies on {kind}"), allowed);
+    }
+    let (_, what) = HOST_DOORS.iter().find(|(path, _)| source.path.as_os_str() == *path)?;
+    violation(
+        "default.bind.host-door",
+        field,
+        format!("{name} holds {what}"),
+        "files and directories below it",
+    )
+}
+
+/// A bind brings along what is mounted below its source.
+fn judge_below(field: &str, below: &[Submount]) -> Option<Violation> {
+    let is_kernel = |mount: &&Submount| KERNEL_FILESYSTEMS.iter().any(|(_, name)| *name == mount.fs_type);
+    let found = below.iter().find(is_kernel)?;
+    let asked = format!("{} below it is {}", found.place.display(), found.fs_type);
+    violation("default.bind.kernel-fs-below", field, asked, "directories without such a mount below them")
+}
+
 fn judge_source(field: &str, source: &Identity, options: &MountOptions) -> Option<Violation> {
     // `dev` is what the option for devices asks for, and no other.
     let device = (options.attr.clear & MOUNT_ATTR_NODEV) != 0;
-    let found =
-        |rule, asked, allowed| Some(Violation { rule, field: format!("{field}/source"), asked, allowed });
     let name = source.path.display();
-    if let Some((_, kind)) = KERNEL_FILESYSTEMS.iter().find(|(magic, _)| *magic == source.fs_magic) {
-        return found(
-            "default.bind.kernel-fs",
-            format!("{name} lies on {kind}"),
-            "files and directories of ordinary filesystems",
-        );
+    if let Some(found) = judge_place(field, source) {
+        return Some(found);
     }
-    match source.file_type {
-        libc::S_IFDIR | libc::S_IFREG => {}
+    match (source.file_type, device) {
         // Devices have their own option, which says what becomes weaker.
-        libc::S_IFCHR | libc::S_IFBLK if device => {}
-        _ => {
-            return found(
-                "default.bind.type",
-                format!("{name} is a socket, fifo or device"),
-                "regular files and directories",
-            );
+        (libc::S_IFDIR | libc::S_IFREG, false) | (libc::S_IFCHR | libc::S_IFBLK, true) => {}
+        (_, true) => {
+            let asked = format!("{name} is no device");
+            return violation("default.device.type", field, asked, "character and block devices");
+        }
+        (_, false) => {
+            let asked = format!("{name} is a socket, fifo or device");
+            return violation("default.bind.type", field, asked, "regular files and directories");
         }
     }
-    match !options.readonly() && name.to_string() == "/" {
-        true => found(
+    match !options.readonly() && source.path.as_os_str() == "/" {
+        true => violation(
             "default.bind.root-rw",
+            field,
             "the host's whole root, writable".to_owned(),
             "read-only, or a directory below it",
         ),
@@ -155,7 +205,13 @@ mod tests {
             (source("/srv/harmless", libc::S_IFDIR, 0x9fa0), &ro, Some("default.bind.kernel-fs")),
             (source("/srv/harmless", libc::S_IFDIR, 0x6367_7270), &ro, Some("default.bind.kernel-fs")),
             (source("/run/docker.sock", libc::S_IFSOCK, ext4), &ro, Some("default.bind.type")),
-            (source("/run/docker.sock", libc::S_IFSOCK, ext4), &dev, Some("default.bind.type")),
+            (source("/run/docker.sock", libc::S_IFSOCK, ext4), &dev, Some("default.device.type")),
+            (source("/srv/data", libc::S_IFDIR, ext4), &dev, Some("default.device.type")),
+            (source("/srv/ptys", libc::S_IFDIR, 0x1cd1), &ro, Some("default.bind.kernel-fs")),
+            (source("/dev/pts/0", libc::S_IFCHR, 0x1cd1), &dev, Some("default.bind.kernel-fs")),
+            (source("/run", libc::S_IFDIR, ext4), &ro, Some("default.bind.host-door")),
+            (source("/dev", libc::S_IFDIR, ext4), &ro, Some("default.bind.host-door")),
+            (source("/run/data", libc::S_IFDIR, ext4), &ro, None),
             (source("/srv/fifo", libc::S_IFIFO, ext4), &ro, Some("default.bind.type")),
             (source("/dev/sda", libc::S_IFBLK, ext4), &ro, Some("default.bind.type")),
             (source("/dev/zero", libc::S_IFCHR, ext4), &rw, Some("default.bind.type")),
@@ -166,6 +222,20 @@ mod tests {
         for (identity, options, rule) in rows {
             let found = judge_source("/mounts/0", &identity, options).map(|violation| violation.rule);
             assert_eq!(found, rule, "{identity}");
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_judged_too() {
+        let mount =
+            |place: &str, fs_type: &str| Submount { place: place.into(), fs_type: fs_type.to_owned() };
+        let rows = [
+            (vec![], None),
+            (vec![mount("/srv/disk", "ext4"), mount("/srv/tmp", "tmpfs")], None),
+            (vec![mount("/srv/disk", "ext4"), mount("/srv/p", "proc")], Some("default.bind.kernel-fs-below")),
+        ];
+        for (below, rule) in rows {
+            assert_eq!(judge_below("/mounts/0/source", &below).map(|found| found.rule), rule, "{below:?}");
         }
     }
 }

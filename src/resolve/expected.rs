@@ -31,8 +31,8 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
     mounts.push(ExpectedMount {
         destination: "/".to_owned(),
         readonly: draft.root.readonly,
-        nosuid: false,
-        nodev: false,
+        nosuid: draft.root.attrs & MOUNT_ATTR_NOSUID != 0,
+        nodev: draft.root.attrs & MOUNT_ATTR_NODEV != 0,
         noexec: false,
     });
     Expected {

@@ -4,6 +4,7 @@
 //! descriptors. [`finish()`] makes detached mount trees of these very descriptors, so what
 //! was checked is what is mounted. openat2(2), open_tree(2), mount_setattr(2).
 
+mod below;
 mod expected;
 mod finish;
 mod idmap;
@@ -14,6 +15,7 @@ mod program;
 mod steps;
 mod trees;
 
+pub use below::Submount;
 pub use finish::{Bound, Finished, Surroundings, finish};
 pub use join::{Joining, join};
 pub use pin::{Facts, Identity, Pinned, pin};

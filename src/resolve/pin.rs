@@ -8,7 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use serde::{Deserialize, Serialize};
 
-use crate::draft::{Draft, DraftDevice, MountSource};
+use super::below::{Mounts, Submount};
+use crate::draft::{Door, Draft, DraftDevice, MountSource};
 use crate::error::{Call, Context, Error, Result};
 use crate::sys;
 
@@ -49,6 +50,8 @@ pub struct Pinned {
     pub fd: OwnedFd,
     /// What it is.
     pub identity: Identity,
+    /// What is mounted below it, where a recursive bind would bring that along.
+    pub below: Vec<Submount>,
 }
 
 /// The opened objects of a Draft.
@@ -69,7 +72,7 @@ pub struct Facts {
 /// # Errors
 /// The field, the path and what openat2(2) said.
 pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
-    let root = draft.root.directory.as_ref().map(|path| open_root(path, bundle)).transpose()?;
+    let mut root = draft.root.directory.as_ref().map(|path| open_root(path, bundle)).transpose()?;
     let mut binds = vec![];
     for mount in &draft.mounts {
         let field = format!("{}/source", mount.field);
@@ -77,6 +80,13 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
             MountSource::Bind { path, optional, .. } => open_source(path, bundle, *optional).at(field)?,
             MountSource::Fresh(_) | MountSource::Cgroup => None,
         });
+    }
+    // The rules about what lies below are those of the sandbox; runc has none.
+    if draft.door == Door::Sandbox {
+        let mounts = Mounts::read()?;
+        for pinned in root.iter_mut().chain(binds.iter_mut().flatten()) {
+            pinned.below = mounts.below(pinned.identity.mnt_id, &pinned.identity.path);
+        }
     }
     let mut joins = vec![];
     for join in &draft.join {
@@ -111,7 +121,7 @@ fn open_pinned(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {
         OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let fd = nix::fcntl::openat2(bundle, path, how).call("openat2")?;
     let identity = identify(fd.as_fd())?;
-    Ok(Pinned { fd, identity })
+    Ok(Pinned { fd, identity, below: vec![] })
 }
 
 /// Reads the identity of an opened object.

@@ -105,7 +105,7 @@ fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> R
             }
         }
     };
-    list.add("/root/path", Step::AttachRoot(from));
+    list.add("/root/path", Step::AttachRoot { from, attrs: draft.root.attrs });
     Ok(())
 }
 
@@ -157,7 +157,7 @@ fn mount_all(
             (MountSource::Bind { .. }, None) => {}
             (MountSource::Fresh(fstype), _) => {
                 let fresh = MountFrom::Fresh(fresh(fstype, &mount.options)?);
-                let target = fresh_target(fstype, &mount.destination)?;
+                let target = fresh_target(draft, fstype, &mount.destination)?;
                 let propagation = mount.options.propagation;
                 list.add(&mount.field, Step::Mount { from: fresh, target, propagation });
             }
@@ -204,10 +204,13 @@ fn fresh(fstype: &str, options: &MountOptions) -> Result<FreshFs> {
     })
 }
 
-/// /proc, /sys and /dev must be ordinary directories of the root: CVE-2019-19921.
-fn fresh_target(fstype: &str, destination: &Path) -> Result<Target> {
+/// /proc, /sys and /dev must be ordinary directories of the root (CVE-2019-19921), and so
+/// must the place of the secrets: a link of the image could lead into a workspace.
+fn fresh_target(draft: &Draft, fstype: &str, destination: &Path) -> Result<Target> {
     let target = Target::new(destination, TargetKind::Directory)?;
-    let special = matches!(fstype, "proc" | "sysfs") || destination == Path::new("/dev");
+    let special = matches!(fstype, "proc" | "sysfs")
+        || destination == Path::new("/dev")
+        || draft.files.iter().any(|file| file.path.starts_with(destination));
     Ok(if special { target.without_links() } else { target })
 }
 
@@ -291,7 +294,9 @@ const DEV_LINKS: &[(&str, &str)] = &[
 
 fn make_files(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
     for file in &draft.files {
-        list.add("", Step::Make(made_file(file)?));
+        let Made::File { target, content, mode, owner } = made_file(file)? else { continue };
+        let target = target.without_links();
+        list.add("", Step::Make(Made::File { target, content, mode, owner }));
     }
     if process.cwd != Path::new("/") {
         list.add("/process/cwd", Step::MakeCwd(Target::new(&process.cwd, TargetKind::Directory)?));

@@ -63,6 +63,16 @@ pub fn setfsgid(gid: u32) -> Result<()> {
     set_fs(libc::SYS_setfsgid, gid)
 }
 
+/// \[child\] The user and group id of file accesses.
+pub fn fsids() -> (u32, u32) {
+    let now = |call| {
+        // SAFETY: takes no memory; -1 is no id: nothing changes, and the present one is returned.
+        let id = unsafe { libc::syscall(call, UNCHANGED) };
+        u32::try_from(id).unwrap_or(UNCHANGED)
+    };
+    (now(libc::SYS_setfsuid), now(libc::SYS_setfsgid))
+}
+
 fn set_fs(call: libc::c_long, wanted: u32) -> Result<()> {
     let wanted = id(wanted)?;
     // SAFETY: takes no memory; returns the id before.

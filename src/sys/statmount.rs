@@ -30,6 +30,8 @@ pub const LSMT_ROOT: u64 = u64::MAX;
 const STATX_MNT_ID: u32 = 0x1000;
 /// statx(2): the unique mount id (6.8, `linux/stat.h`).
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
+/// statx(2): the file is the root of a mount (5.8, `linux/stat.h`).
+const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
 
 /// `struct mnt_id_req`, MNT_ID_REQ_SIZE_VER0 (`linux/mount.h`).
 #[repr(C)]
@@ -175,14 +177,34 @@ pub fn statx_mnt_id_unique(fd: BorrowedFd<'_>) -> Result<u64> {
     statx_id(fd, STATX_MNT_ID_UNIQUE)
 }
 
+/// \[child\] The reusable id of the mount whose root `fd` is, since 5.8; `None`: it is the root of none.
+///
+/// # Errors
+/// EOPNOTSUPP: the kernel does not say.
+pub fn statx_mount_root(fd: BorrowedFd<'_>) -> Result<Option<u64>> {
+    let statx = statx(fd, STATX_MNT_ID)?;
+    // stx_attributes at 8, stx_attributes_mask at 56.
+    let (attributes, known) = (word(&statx, 8).unwrap_or(0), word(&statx, 56).unwrap_or(0));
+    match known & STATX_ATTR_MOUNT_ROOT != 0 {
+        true if attributes & STATX_ATTR_MOUNT_ROOT == 0 => Ok(None),
+        true => statx_mnt_id(fd).map(Some),
+        false => Err(Errno::EOPNOTSUPP),
+    }
+}
+
 fn statx_id(fd: BorrowedFd<'_>, mask: u32) -> Result<u64> {
-    // struct statx (linux/stat.h): stx_mask at 0, stx_mnt_id at 144.
-    let mut statx = [0_u8; 256];
-    let (fd, empty, flags) = (fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
-    // SAFETY: the kernel reads a static string and writes 256 bytes to the array we hold.
-    done(unsafe { libc::syscall(libc::SYS_statx, fd, empty, flags, mask, statx.as_mut_ptr()) })?;
+    let statx = statx(fd, mask)?;
     match half(&statx, 0) {
         Some(given) if given & mask != 0 => word(&statx, 144).ok_or(Errno::EPROTO),
         _ => Err(Errno::EOPNOTSUPP),
     }
+}
+
+/// `struct statx` (linux/stat.h): stx_mask at 0, stx_mnt_id at 144.
+fn statx(fd: BorrowedFd<'_>, mask: u32) -> Result<[u8; 256]> {
+    let mut statx = [0_u8; 256];
+    let (fd, empty, flags) = (fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: the kernel reads a static string and writes 256 bytes to the array we hold.
+    done(unsafe { libc::syscall(libc::SYS_statx, fd, empty, flags, mask, statx.as_mut_ptr()) })?;
+    Ok(statx)
 }

@@ -38,7 +38,7 @@ pub use mount::MountArg;
 pub use network::NetworkMode;
 pub use path::{HostPath, RootPath};
 pub use pids::PidsLimit;
-pub use secret::{SecretArg, SecretName, SecretSource};
+pub use secret::{SECRETS, SecretArg, SecretName, SecretSource};
 pub use security::{SeccompChoice, SecurityOpt};
 pub use signal::SignalName;
 pub use size::{ByteSize, SizeOrUnlimited};

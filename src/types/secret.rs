@@ -8,6 +8,9 @@ use std::str::FromStr;
 use super::{FdNumber, FromOsStr, HostPath, refused, word};
 use crate::error::{Error, Result};
 
+/// Where secrets are found inside: a tmpfs of their own.
+pub const SECRETS: &str = "/run/secrets";
+
 /// The name of a secret, which is a file name inside the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretName(String);

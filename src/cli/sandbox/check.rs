@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::path::Path;
 
 use super::{DEFAULT_MEMORY, SandboxArgs};
-use crate::types::SecurityOpt;
+use crate::types::{SECRETS, SecurityOpt};
 
 type Verdict = Result<(), String>;
 
@@ -15,7 +16,21 @@ pub(super) fn contradictions(args: &SandboxArgs) -> Verdict {
     once("mount destination", args.files.mounts.0.iter().map(|mount| mount.destination()))?;
     once("--device destination", args.privileges.device.iter().map(|device| &device.destination))?;
     once("--ulimit", args.limits.ulimit.iter().map(|limit| limit.resource))?;
-    once("--secret", args.process.secret.iter().map(|secret| &secret.name))
+    once("--secret", args.process.secret.iter().map(|secret| &secret.name))?;
+    secrets_alone_in_their_place(args)
+}
+
+/// A mount there or above would put the secrets into what is mounted: onto the host's disk.
+fn secrets_alone_in_their_place(args: &SandboxArgs) -> Verdict {
+    let place = Path::new(SECRETS);
+    let destinations = args.files.mounts.0.iter().map(|mount| mount.destination().as_path());
+    let mut meets = destinations.filter(|path| place.starts_with(path) || path.starts_with(place));
+    match meets.next() {
+        Some(path) if !args.process.secret.is_empty() => {
+            Err(format!("--secret has {SECRETS} to itself: nothing can be mounted at {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `--memory-swap` is the sum of both, as in Docker.

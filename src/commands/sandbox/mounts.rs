@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::users::User;
 use crate::cli::{DEFAULT_SHM, MountRequest, SandboxArgs};
 use crate::error::{Error, Result};
-use crate::types::{Access, NetworkMode};
+use crate::types::{Access, NetworkMode, SECRETS};
 
 /// Size of /tmp, of the home directory and of a `--tmpfs` without a size.
 const TMP_SIZE: u64 = 64 << 20;
@@ -24,15 +24,14 @@ pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootles
     let mut mounts = Mounts { list: first, owner_mapped: vec![] };
     mounts.list.extend(kernel_filesystems(args, rootless));
     mounts.list.push(tmpfs("/tmp", &[format!("size={TMP_SIZE}"), "mode=1777".to_owned()]));
-    if user.home.starts_with("/home/") {
+    if is_plain_home(&user.home) {
         let home = format!("uid={},gid={},mode=0700,size={TMP_SIZE}", user.uid, user.gid);
         mounts.list.push(tmpfs(&user.home, &home.split(',').map(str::to_owned).collect::<Vec<_>>()));
     }
     if !args.process.secret.is_empty() {
-        mounts.list.push(tmpfs(
-            super::secrets::DIRECTORY,
-            &["size=16m".to_owned(), "mode=0755".to_owned(), "noexec".to_owned()],
-        ));
+        mounts
+            .list
+            .push(tmpfs(SECRETS, &["size=16m".to_owned(), "mode=0755".to_owned(), "noexec".to_owned()]));
     }
     if args.identity.network == Some(NetworkMode::Host) && args.files.rootfs.is_none() {
         // The names of the host's network are looked up where the host does.
@@ -45,8 +44,9 @@ pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootles
     for request in &args.files.mounts.0 {
         mounts.add(request)?;
     }
+    // A device keeps its owner: devtmpfs cannot be id-mapped, and who may open it is the
+    // host's word.
     for device in &args.privileges.device {
-        mounts.owner_mapped.push(mounts.list.len());
         let source = device.source.as_path().to_owned();
         let access = if device.access.write { "rw" } else { "ro" };
         mounts.list.push(bind(
@@ -56,6 +56,13 @@ pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootles
         )?);
     }
     Ok(mounts)
+}
+
+/// The image says where its users are at home: only a place below /home is given a tmpfs,
+/// and nothing that leads out of there again.
+fn is_plain_home(home: &str) -> bool {
+    home.strip_prefix("/home/")
+        .is_some_and(|rest| rest.split('/').all(|name| !matches!(name, "" | "." | "..")))
 }
 
 fn kernel_filesystems(args: &SandboxArgs, rootless: bool) -> Vec<Value> {
@@ -114,5 +121,28 @@ impl Mounts {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_leads_elsewhere_is_given_nothing() {
+        let rows = [
+            ("/home/tool", true),
+            ("/home/a/b", true),
+            ("/home/", false),
+            ("/home/..", false),
+            ("/home/../proc", false),
+            ("/home/a/../../dev", false),
+            ("/home/a/", false),
+            ("/homes/a", false),
+            ("/", false),
+        ];
+        for (home, plain) in rows {
+            assert_eq!(is_plain_home(home), plain, "{home}");
+        }
     }
 }

@@ -10,10 +10,8 @@ use crate::cli::SandboxArgs;
 use crate::draft::DraftFile;
 use crate::error::{Context, Result};
 use crate::sys;
-use crate::types::SecretSource;
+use crate::types::{SECRETS, SecretSource};
 
-/// Where secrets are found inside.
-pub(super) const DIRECTORY: &str = "/run/secrets";
 const LIMIT: usize = 1 << 20;
 
 /// Reads every secret once.
@@ -31,7 +29,7 @@ pub(super) fn files(args: &SandboxArgs, user: &User) -> Result<Vec<DraftFile>> {
                 text_file::read_all(owned.as_fd(), LIMIT).at("--secret")?
             }
         };
-        let path = Path::new(DIRECTORY).join(secret.name.as_str());
+        let path = Path::new(SECRETS).join(secret.name.as_str());
         files.push(DraftFile { path, content, mode: 0o400, owner: (user.uid, user.gid) });
     }
     Ok(files)

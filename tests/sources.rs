@@ -1,0 +1,151 @@
+//! Promise: what a sandbox sees of the host is data. No door into the kernel, to the host's
+//! services or out of the root comes along with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Stdio;
+
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use support::{Dir, in_own_mounts, need_root};
+
+/// A root directory that borrows the host's programs.
+fn rootfs(dir: &Dir) -> String {
+    for name in ["usr", "etc", "tmp", "proc", "dev", "run", "var", "work", "home"] {
+        dir.mkdir(&format!("rootfs/{name}"));
+    }
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        symlink(format!("usr/{name}"), dir.join(&format!("rootfs/{name}"))).unwrap();
+    }
+    dir.text("rootfs")
+}
+
+#[test]
+fn doors_to_the_whole_host_are_refused_by_rule() {
+    let dir = Dir::new();
+    let rows = [
+        (["--ro", "/:/host"], "default.bind.kernel-fs-below"),
+        (["--rootfs", "/"], "default.bind.kernel-fs-below"),
+        (["--rootfs", "/proc"], "default.bind.kernel-fs"),
+        (["--ro", "/proc/self:/p"], "default.bind.kernel-fs"),
+        (["--ro", "/run:/r"], "default.bind.host-door"),
+        (["--ro", "/dev:/d"], "default.bind.host-door"),
+        (["--rw", "/dev/pts:/d"], "default.bind.kernel-fs"),
+        (["--device", "/etc:/x"], "default.device.type"),
+        (["--ro", "/dev/null:/x"], "default.bind.type"),
+    ];
+    for (option, rule) in rows {
+        let (ran, report) = dir.sandbox(&[option[0], option[1], "--", "true"]);
+        assert_eq!(
+            (ran.code(), report["outcome"]["kind"].as_str()),
+            (120, Some("policy_refused")),
+            "{ran:?}"
+        );
+        assert!(ran.err.contains(&format!("rule {rule};")), "{option:?}: {ran:?}");
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn a_device_is_given_by_its_own_option() {
+    let dir = Dir::new();
+    let (ran, _) =
+        dir.sandbox(&["--device", "/dev/null:/dev/x", "--", "sh", "-c", "echo a >/dev/x; test -c /dev/x"]);
+    ran.ok();
+}
+
+#[test]
+fn nodes_in_a_root_directory_are_files_without_a_device() {
+    let dir = Dir::new();
+    let root = rootfs(&dir);
+    let node = dir.join("rootfs/node");
+    mknod(&node, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3)).unwrap();
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).unwrap();
+    let (ran, _) = dir.sandbox(&["--rootfs", &root, "--ro", "/usr:/usr", "--", "cat", "/node"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err.contains("Permission denied"), "{ran:?}");
+}
+
+#[test]
+fn the_root_is_read_only_with_what_is_mounted_below_it() {
+    let dir = Dir::new();
+    let root = rootfs(&dir);
+    dir.mkdir("rootfs/below");
+    let script = format!(
+        "mount -t tmpfs -o mode=1777 below {root}/below
+         $PINFOLD --root $ROOT sandbox --rootfs {root} --ro /usr:/usr -- sh -c '
+             grep \" /below \" /proc/self/mountinfo; touch /below/x' || true
+         touch {root}/below/still-writable-outside"
+    );
+    let ran = in_own_mounts(&dir, &script);
+    ran.ok();
+    assert!(ran.out.contains(" /below ro,nosuid,nodev"), "{ran:?}");
+    assert!(ran.err.contains("touch: cannot touch '/below/x'"), "{ran:?}");
+}
+
+#[test]
+fn a_kernel_filesystem_below_a_source_is_seen() {
+    let dir = Dir::new();
+    dir.mkdir("data/deep");
+    let data = dir.text("data");
+    let script = format!(
+        "mount -t proc proc {data}/deep
+         $PINFOLD --root $ROOT sandbox --ro {data}:/data -- true"
+    );
+    let ran = in_own_mounts(&dir, &script);
+    assert_eq!(ran.code(), 120, "{ran:?}");
+    assert!(ran.err.contains("default.bind.kernel-fs-below"), "{ran:?}");
+}
+
+#[test]
+fn a_directory_on_a_stream_is_refused() {
+    let dir = Dir::new();
+    need_root();
+    let mut command = dir.command(&["sandbox", "--", "stat", "/proc/self/fd/0/../etc/passwd"]);
+    let output = command.stdin(Stdio::from(File::open("/usr").unwrap())).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(121), "{err}");
+    assert!(err.contains("descriptor 0: is an open directory of the host"), "{err}");
+}
+
+#[test]
+fn a_mount_point_behind_a_link_of_the_image_is_found() {
+    let dir = Dir::new();
+    let root = rootfs(&dir);
+    symlink("../run", dir.join("rootfs/var/run")).unwrap();
+    dir.mkdir("data");
+    dir.write("data/file", "data\n");
+    let bind = format!("{}:/var/run/data", dir.text("data"));
+    let options = ["--rootfs", &root, "--ro", "/usr:/usr", "--ro", &bind];
+    let (ran, _) = dir.sandbox(&[&options[..], &["--", "cat", "/var/run/data/file"]].concat());
+    assert_eq!(ran.ok(), "data\n");
+}
+
+#[test]
+fn a_secret_never_lands_in_a_workspace() {
+    let dir = Dir::new();
+    let root = rootfs(&dir);
+    dir.mkdir("work");
+    dir.write("value", "s3cret\n");
+    let secret = format!("key=file:{}", dir.text("value"));
+    let work = dir.text("work");
+    // A link of the image, into what the tool may write.
+    symlink("/work", dir.join("rootfs/run/secrets")).unwrap();
+    let bind = format!("{work}:/work");
+    let options = ["--rootfs", &root, "--ro", "/usr:/usr", "--secret", &secret, "--rw", &bind];
+    let (ran, _) = dir.sandbox(&[&options[..], &["--", "cat", "/run/secrets/key"]].concat());
+    assert_eq!(ran.code(), 121, "{ran:?}");
+    fs::remove_file(dir.join("rootfs/run/secrets")).unwrap();
+    let (ran, _) = dir.sandbox(&[&options[..], &["--", "cat", "/run/secrets/key"]].concat());
+    assert_eq!(ran.ok(), "s3cret\n");
+    // A mount that the caller puts in its place.
+    for place in ["/run", "/run/secrets", "/run/secrets/below"] {
+        let bind = format!("{work}:{place}");
+        let ran = dir.pinfold(&["sandbox", "--secret", &secret, "--rw", &bind, "--", "true"]);
+        assert_eq!(ran.code(), 125, "{ran:?}");
+    }
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+}
