@@ -21,22 +21,34 @@ const MOUNTS: usize = 20;
 enum Decoy {
     Directory,
     LinkElsewhere,
+    /// In place of the directory that all sources lie in.
+    LinkAbove,
 }
 
-/// `own/sN` and `own/tN`: sources, and what is exchanged with them.
+/// `own/in/sN` and `own/in/tN`: sources, and what is exchanged with them.
 fn prepare(place: &Place, decoy: Decoy) -> Vec<(PathBuf, PathBuf)> {
+    let inside = place.own_dir("in");
     let elsewhere = place.own_dir("elsewhere");
     fs::write(elsewhere.join("stolen"), "").unwrap();
     let pair = |number| {
-        let source = place.own_dir(&format!("s{number}"));
-        let other = place.path("own").join(format!("t{number}"));
+        let source = place.own_dir(&format!("in/s{number}"));
+        let other = inside.join(format!("t{number}"));
         match decoy {
-            Decoy::Directory => drop(place.own_dir(&format!("t{number}"))),
+            Decoy::Directory => drop(place.own_dir(&format!("in/t{number}"))),
             Decoy::LinkElsewhere => symlink(&elsewhere, &other).unwrap(),
+            Decoy::LinkAbove => drop(place.own_dir(&format!("elsewhere/s{number}"))),
         }
         (source, other)
     };
-    (0..MOUNTS).map(pair).collect()
+    let pairs = (0..MOUNTS).map(pair).collect();
+    match decoy {
+        Decoy::LinkAbove => {
+            let link = place.path("own/link");
+            symlink(&elsewhere, &link).unwrap();
+            vec![(inside, link)]
+        }
+        _ => pairs,
+    }
 }
 
 /// Exchanges all pairs for ever, as the user.
@@ -81,7 +93,7 @@ impl Drop for Attacker {
 fn launch(place: &Place) -> Ran {
     let mut words = vec!["sandbox".to_owned(), "--report".to_owned(), "report.json".to_owned()];
     for number in 0..MOUNTS {
-        words.extend(["--ro".to_owned(), format!("s{number}:/m{number}")]);
+        words.extend(["--ro".to_owned(), format!("in/s{number}:/m{number}")]);
     }
     let script = format!("for n in $(seq 0 {}); do stat -c %i /m$n; done", MOUNTS - 1);
     words.extend(["--", "sh", "-c"].map(str::to_owned));
@@ -140,6 +152,11 @@ fn race(decoy: Decoy) {
 #[test]
 fn a_swapped_directory_is_never_mounted() {
     race(Decoy::Directory);
+}
+
+#[test]
+fn a_link_above_a_source_is_never_followed() {
+    race(Decoy::LinkAbove);
 }
 
 #[test]

@@ -4,14 +4,20 @@
 . /lib/vm/case.sh
 
 cgroups=/sys/fs/cgroup
-part=$cgroups/part
+# The host's own group around it decides what is handed down.
+outer=$cgroups/outer
+part=$outer/part
+before=$(cat $cgroups/cgroup.subtree_control)
 mkdir run && chown 1000:1000 . run
 
 leave() {
     echo $$ >$cgroups/harness/cgroup.procs
-    find $part -depth -type d -exec rmdir {} +
+    find $outer -depth -type d -exec rmdir {} +
     for controller in memory pids cpu; do
-        echo -$controller >$cgroups/cgroup.subtree_control
+        case " $before " in
+        *" $controller "*) ;;
+        *) echo -$controller >$cgroups/cgroup.subtree_control ;;
+        esac
     done
 }
 
@@ -26,27 +32,28 @@ for group in $part $part/leaf; do
     chown 1000:1000 $group $group/cgroup.procs $group/cgroup.subtree_control $group/cgroup.threads
 done
 echo $$ >$part/leaf/cgroup.procs
+echo '+memory +pids +cpu' >$cgroups/cgroup.subtree_control
 
 # Control: nothing is handed down yet.
 exits 0 as_user pinfold sandbox --report report.json -- true
 report '[.degraded[] | select(test("limit"))] | length == 4'
 exits 121 as_user pinfold sandbox --memory 64M -- true
 
-echo '+memory +pids' >$cgroups/cgroup.subtree_control
+echo '+memory +pids' >$outer/cgroup.subtree_control
 exits 0 as_user pinfold sandbox --report report.json -- true
 report '[.degraded[] | select(test("limit"))] | length == 1 and (.[0] | test("^cpu limit"))'
 exits 121 as_user pinfold sandbox --cpus 1 -- true
 check "the way out is named" grep -q "hint: " err
 exits 121 as_user pinfold sandbox --strict -- true
 
-echo +cpu >$cgroups/cgroup.subtree_control
+echo +cpu >$outer/cgroup.subtree_control
 exits 0 as_user pinfold sandbox --report report.json -- true
 report '.degraded | length == 1 and (.[0] | test("^own host ids"))'
 as_user pinfold doctor >doctor
 check "doctor agrees" grep -q '^ok  *controller cpu' doctor
 
 exits 122 as_user pinfold sandbox --memory 32M --report report.json -- dd if=/dev/zero of=/dev/null bs=64M count=1
-report '.outcome.kind == "oom" and (.controls.cgroup | startswith("/part/pinfold-"))'
+report '.outcome.kind == "oom" and (.controls.cgroup | startswith("/outer/part/pinfold-"))'
 exits 0 as_user pinfold sandbox --memory 96M -- dd if=/dev/zero of=/dev/null bs=64M count=1
 as_user pinfold sandbox --pids-limit 3 -- sh -c "'for n in 1 2 3 4 5 6; do sleep 1 & done; wait'" >out 2>err
 check "the program was refused a process" grep -qi fork err
