@@ -127,3 +127,53 @@ fn a_mount_point_made_by_the_oci_verbs_too() {
     }
     dir.assert_nothing_left();
 }
+
+#[test]
+fn no_file_for_the_host_gets_a_setuid_or_setgid_bit() {
+    let dir = Dir::new();
+    let work = dir.mkdir("work");
+    owned(&work, ROOT, ROOT, 0o755);
+    let bind = format!("{}:/work", work.display());
+    // Every call that takes a mode, with the bit beside ordinary ones.
+    let script = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+os.chdir("/work")
+open("plain", "w").write("x")
+os.chmod("plain", 0o755)
+def refused(what, call):
+    try:
+        done = call()
+    except OSError:
+        return
+    if done != -1:
+        print("WEAK", what)
+for bit in (0o4000, 0o2000):
+    mode = bit | 0o755
+    refused("chmod", lambda: os.chmod("plain", mode))
+    refused("fchmod", lambda: os.fchmod(os.open("plain", os.O_RDONLY), mode))
+    refused("open", lambda: os.open("new%o" % bit, os.O_CREAT | os.O_WRONLY, mode))
+    refused("tmpfile", lambda: os.open(".", os.O_TMPFILE | os.O_WRONLY, mode))
+    refused("mknod", lambda: os.mknod("node%o" % bit, 0o100000 | mode))
+    if os.uname().machine == "x86_64":
+        refused("old open", lambda: libc.syscall(2, b"old%o" % bit, 0o101, mode))
+        refused("creat", lambda: libc.syscall(85, b"creat%o" % bit, mode))
+        refused("old chmod", lambda: libc.syscall(90, b"plain", mode))
+    refused("fchmodat2", lambda: libc.syscall(452, -100, b"plain", mode, 0))
+    how = (ctypes.c_uint64 * 3)(0o101, mode, 0)
+    refused("openat2", lambda: libc.syscall(437, -100, b"how%o" % bit, how, 24))
+print("done")
+"#;
+    let (ran, _) = dir.sandbox(&["--rw", &bind, "--", "python3", "-c", script]);
+    assert_eq!(ran.ok(), "done\n", "{ran:?}");
+    for entry in fs::read_dir(&work).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o6000, 0, "{:?} has mode {mode:o}", entry.path());
+    }
+    // The control: without the filter the bit can be set, so the probe is alive.
+    let script = "chmod 4755 /work/plain; stat -c %a /work/plain";
+    let (ran, _) =
+        dir.sandbox(&["--security-opt", "seccomp=unconfined", "--rw", &bind, "--", "sh", "-c", script]);
+    assert_eq!(ran.ok(), "4755\n", "{ran:?}");
+}
