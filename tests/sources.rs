@@ -7,10 +7,10 @@ mod support;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use support::{Dir, in_own_mounts, need_root};
+use support::{Dir, PINFOLD, Ran, in_own_mounts, need_root, run};
 
 /// A root directory that borrows the host's programs.
 fn rootfs(dir: &Dir) -> String {
@@ -148,4 +148,42 @@ fn a_secret_never_lands_in_a_workspace() {
         assert_eq!(ran.code(), 125, "{ran:?}");
     }
     assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+}
+
+/// `pinfold sandbox WORDS`, started by a shell with these redirections.
+fn redirected(dir: &Dir, words: &str, redirections: &str) -> Ran {
+    let line = format!("exec \"$PINFOLD\" --root \"$ROOT\" sandbox {words} {redirections}");
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).current_dir(dir.path());
+    run(command.env("PINFOLD", PINFOLD).env("ROOT", dir.state_root()))
+}
+
+#[test]
+fn a_descriptor_is_the_callers_and_never_pinfolds_own() {
+    let dir = Dir::new();
+    dir.write("value", "s3cret\n");
+    // Numbers that the caller has not open, and that pinfold itself uses soon after.
+    for number in 3..10 {
+        let words = format!("--report report.json --secret key=fd:{number} -- cat /run/secrets/key");
+        let ran = redirected(&dir, &words, &format!("{number}<&-"));
+        assert_eq!((ran.code(), ran.out.as_str()), (121, ""), "{number}: {ran:?}");
+        assert!(ran.err.contains(&format!("--secret fd:{number}: fcntl: Bad file")), "{ran:?}");
+    }
+    let ran = redirected(&dir, "--secret key=fd:3 --report fd:4 -- cat /run/secrets/key", "3<value 4>report");
+    assert_eq!(ran.ok(), "s3cret\n");
+    assert!(fs::read_to_string(dir.join("report")).unwrap().contains("\"exited\""));
+    let rows = [
+        ("--secret a=fd:3 --secret b=fd:3", "3<value", "given twice"),
+        ("--secret a=fd:3 --report fd:3", "3<>value", "given twice"),
+        ("--secret a=fd:0", "", "standard stream"),
+        ("--secret a=fd:3", "3</", "is a directory"),
+        ("--secret a=fd:3", "3>new", "is not open for reading"),
+        ("--report fd:3", "3<value", "is not open for reading (a secret) or for writing"),
+    ];
+    for (words, redirections, text) in rows {
+        let ran = redirected(&dir, &format!("{words} -- echo ran"), redirections);
+        assert_eq!((ran.code(), ran.out.as_str()), (125, ""), "{words}: {ran:?}");
+        assert!(ran.err.contains(text), "{words}: {ran:?}");
+    }
+    assert_eq!(fs::read_to_string(dir.join("value")).unwrap(), "s3cret\n");
 }

@@ -232,8 +232,8 @@ pub fn take_inherited(number: u32) -> Result<OwnedFd> {
     if raw <= 2 {
         return Err(Errno::EINVAL);
     }
-    // SAFETY: a number that is not open gives EBADF; an open one is only read by fcntl. The
-    // caller names it before pinfold opens descriptors of its own by that number's meaning.
+    // SAFETY: a number that is not open gives EBADF; an open one is only read by fcntl. It is
+    // nobody's OwnedFd: this is called before pinfold opens descriptors of its own.
     let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
     let own = duplicate(borrowed)?;
     super::close_range::close_range(number, number, 0)?;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::{DEFAULT_MEMORY, SandboxArgs};
-use crate::types::{SECRETS, SecurityOpt};
+use crate::types::{FdNumber, ReportTarget, SECRETS, SecretSource, SecurityOpt};
 
 type Verdict = Result<(), String>;
 
@@ -17,7 +17,21 @@ pub(super) fn contradictions(args: &SandboxArgs) -> Verdict {
     once("--device destination", args.privileges.device.iter().map(|device| &device.destination))?;
     once("--ulimit", args.limits.ulimit.iter().map(|limit| limit.resource))?;
     once("--secret", args.process.secret.iter().map(|secret| &secret.name))?;
+    once("fd", descriptors(args))?;
     secrets_alone_in_their_place(args)
+}
+
+/// Each descriptor of the caller's is for one thing: it is read to its end, or written to.
+fn descriptors(args: &SandboxArgs) -> impl Iterator<Item = FdNumber> {
+    let report = match &args.life.report {
+        Some(ReportTarget::Fd(number)) => Some(*number),
+        _ => None,
+    };
+    let secrets = args.process.secret.iter().filter_map(|secret| match secret.source {
+        SecretSource::Fd(number) => Some(number),
+        SecretSource::File(_) => None,
+    });
+    report.into_iter().chain(secrets)
 }
 
 /// A mount there or above would put the secrets into what is mounted: onto the host's disk.

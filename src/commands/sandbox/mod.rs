@@ -2,6 +2,7 @@
 
 mod environment;
 mod ids;
+mod inherited;
 mod keep;
 mod mounts;
 mod report;
@@ -22,6 +23,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::state::id_range::IdRange;
 
 use super::host::Host;
+use inherited::Inherited;
 use report::Reporter;
 
 /// What was asked for, decided.
@@ -49,12 +51,15 @@ pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
 }
 
 fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
-    let mut reporter = Reporter::open(args.life.report.as_ref())?;
+    let mut inherited = Inherited::take(args)?;
+    let mut reporter = Reporter::open(args.life.report.as_ref(), &mut inherited)?;
     let host = Host::read()?;
-    let ran = decide(args, &host).and_then(|asked| match args.life.explain {
-        true => explain(&asked, &host),
-        false => run::run(global, args, &host, asked, &mut reporter),
-    });
+    let secrets = secrets::read(args, &mut inherited);
+    let ran =
+        secrets.and_then(|secrets| decide(args, &host, secrets)).and_then(|asked| match args.life.explain {
+            true => explain(&asked, &host),
+            false => run::run(global, args, &host, asked, &mut reporter),
+        });
     if let Err(error) = &ran {
         reporter.failed(error);
     }
@@ -62,8 +67,8 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     ran
 }
 
-fn decide(args: &SandboxArgs, host: &Host) -> Result<Asked> {
-    let request = spec::request(args, host)?;
+fn decide(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Secret>) -> Result<Asked> {
+    let request = spec::request(args, host, secrets)?;
     let mut draft = draft::build(&request.spec, &request.extras, &host.facts)?;
     let mut degraded = request.degraded;
     draft.limits = spec::limits(args, host, &mut degraded);

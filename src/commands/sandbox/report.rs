@@ -9,6 +9,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 use serde::Serialize;
 
+use super::inherited::Inherited;
 use crate::cgroup::Counters;
 use crate::error::{Call, Context, Error, Result};
 use crate::launch::{Ended, Outcome};
@@ -90,8 +91,8 @@ impl Reporter {
     ///
     /// # Errors
     /// The file cannot be made, or is a link, or the descriptor is not open.
-    pub fn open(target: Option<&ReportTarget>) -> Result<Self> {
-        let target = target.map(open_target).transpose().at("--report")?;
+    pub fn open(target: Option<&ReportTarget>, inherited: &mut Inherited) -> Result<Self> {
+        let target = target.map(|target| open_target(target, inherited)).transpose().at("--report")?;
         Ok(Self { target, report: Report::empty() })
     }
 
@@ -192,11 +193,9 @@ fn seccomp_digest(plan: &Plan) -> Option<String> {
 }
 
 /// A regular file that is made or emptied, never through a link; or a descriptor of the caller's.
-fn open_target(target: &ReportTarget) -> Result<OwnedFd> {
+fn open_target(target: &ReportTarget, inherited: &mut Inherited) -> Result<OwnedFd> {
     match target {
-        ReportTarget::Fd(number) => {
-            sys::file::take_inherited(number.number()).call("fcntl").on(format!("fd:{}", number.number()))
-        }
+        ReportTarget::Fd(number) => inherited.remove(*number),
         ReportTarget::File(path) => {
             let path = path.as_path();
             let how = OpenHow::new()

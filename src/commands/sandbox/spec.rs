@@ -47,7 +47,7 @@ pub(super) struct Request {
 }
 
 /// Reads the options.
-pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
+pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Secret>) -> Result<Request> {
     refuse_unsupported(args)?;
     let ids = ids::choose(host)?;
     let rootless = host.facts.rootless;
@@ -55,7 +55,7 @@ pub(super) fn request(args: &SandboxArgs, host: &Host) -> Result<Request> {
     let user = users::user(args, &root.accounts)?;
     rootless::refuse_other_ids(args, &user, host)?;
     let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
-    let files = secrets::files(args, &user)?;
+    let files = secrets::files(secrets, &user);
     let filter = seccomp::text(args)?;
     let bounding = capabilities(args);
     let profile = filter.as_deref().map(|text| seccomp::profile(text, &bounding)).transpose()?;
