@@ -19,6 +19,11 @@ pub(super) fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>)> {
         }
         match namespace.path() {
             None => new |= nstype,
+            // The other namespaces of such a container would belong to the host's user
+            // namespace, and its root file system to somebody else's mount namespace.
+            Some(path) if matches!(name, "user" | "mnt") => {
+                return Err(super::build::unsupported(&format!("{field}/path")).object(path.display()));
+            }
             Some(path) if path.is_absolute() => {
                 join.push(Join { nstype, name, path: path.clone(), field: format!("{field}/path") });
             }

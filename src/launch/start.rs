@@ -110,6 +110,11 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     // In the unified hierarchy the child is born in its group, on a hybrid machine too; its
     // first step takes it into the v1 hierarchies.
     let born_in = cgroup.and_then(Cgroup::unified_fd);
+    if let Some(namespace) = &plan.born_in_pid_namespace {
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWPID)
+            .call("setns")
+            .at("/linux/namespaces")?;
+    }
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
         Cloned::Child => {

@@ -27,6 +27,9 @@ use crate::sys::mount::MountAttr;
 pub struct Plan {
     /// Flags of the `clone3` that makes the child (clone(2)).
     pub clone_flags: u64,
+    /// The pid namespace that the child is born in, where one is joined by path: setns(2)
+    /// moves only the children that are made afterwards.
+    pub born_in_pid_namespace: Option<OwnedFd>,
     /// What the child does, in order.
     pub steps: Vec<Planned>,
     /// File descriptors that stay open until exec, ascending; all others are closed.

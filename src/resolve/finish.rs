@@ -67,6 +67,10 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
     if draft.landlock && around.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none".to_owned());
     }
+    let (pid, joins): (Vec<_>, Vec<_>) =
+        draft.join.iter().zip(facts.joins).partition(|(join, _)| join.nstype == clone::CLONE_NEWPID);
+    let born_in_pid_namespace = pid.into_iter().next().map(|(_, fd)| fd);
+    let facts = Facts { joins: joins.into_iter().map(|(_, fd)| fd).collect(), ..facts };
     let listed = steps::steps(draft, process, facts, &mut around)?;
     let mut flags = draft.new_namespaces;
     if !around.born_in_cgroup {
@@ -74,6 +78,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
     }
     let plan = Plan {
         clone_flags: flags,
+        born_in_pid_namespace,
         steps: listed,
         keep_fds: vec![],
         preserved_fds: around.preserved_fds,

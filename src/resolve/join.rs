@@ -43,6 +43,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
     let preserved_fds = joining.preserved_fds;
     Ok(Plan {
         clone_flags: 0,
+        born_in_pid_namespace: None,
         steps: steps::joining(draft, process, joining)?,
         keep_fds: vec![],
         preserved_fds,

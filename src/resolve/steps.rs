@@ -62,10 +62,9 @@ fn own_ids_and_namespaces(
     if !draft.init {
         list.add("", Step::NewSession);
     }
-    for (join, fd) in draft.join.iter().zip(joins) {
-        if join.nstype != clone::CLONE_NEWPID {
-            list.add(&join.field, Step::JoinNamespace { fd, nstype: join.nstype, name: join.name });
-        }
+    let in_steps = draft.join.iter().filter(|join| join.nstype != clone::CLONE_NEWPID);
+    for (join, fd) in in_steps.zip(joins) {
+        list.add(&join.field, Step::JoinNamespace { fd, nstype: join.nstype, name: join.name });
     }
     if draft.new_namespaces & clone::CLONE_NEWCGROUP != 0 && !around.born_in_cgroup {
         list.add("", Step::UnshareCgroup);
