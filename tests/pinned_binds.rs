@@ -8,6 +8,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -131,14 +132,17 @@ fn under_attack(dir: &Dir, swap: &Swap, body: impl FnOnce()) {
     assert!(swaps.load(Ordering::Relaxed) > least, "hardly anything was swapped: {swaps:?}");
 }
 
-/// Inode to content of both objects that the path can mean.
+/// Inode to content of both objects that the path can mean. Number and content are read
+/// through one descriptor: the names are being exchanged.
 fn objects(dir: &Dir, file: bool) -> BTreeMap<u64, String> {
     let mut objects = BTreeMap::new();
     for below in ["good", "secret", "spot", "other", "secret-parent/below", "spot/below", "other/below"] {
-        let directory = dir.join(below);
-        let Ok(content) = fs::read_to_string(directory.join("marker")) else { continue };
-        let object = if file { directory.join("marker") } else { directory };
-        objects.insert(fs::metadata(object).unwrap().ino(), content.trim().to_owned());
+        let path = if file { dir.join(below).join("marker") } else { dir.join(below) };
+        let Ok(object) = fs::File::open(path) else { continue };
+        let held = format!("/proc/self/fd/{}", object.as_raw_fd());
+        let marker = if file { held } else { format!("{held}/marker") };
+        let Ok(content) = fs::read_to_string(marker) else { continue };
+        objects.insert(object.metadata().unwrap().ino(), content.trim().to_owned());
     }
     objects
 }

@@ -24,6 +24,9 @@ const CONFIG: &str = "config.json";
 /// last: a removal that is cut short leaves what the sweep knows as abandoned.
 const KNOWN: [&str; 5] = [STATE, files::TEMPORARY, CONFIG, START_SOCKET, LOCK];
 
+/// How often a directory is emptied before what is left in it is called foreign.
+const REMOVALS: usize = 8;
+
 /// An open container directory. Its fd names the same directory even after another container
 /// has taken the id.
 #[derive(Debug)]
@@ -86,22 +89,24 @@ impl StateRoot {
     pub fn remove(&self, container: ContainerDir) -> Result<()> {
         let path = self.path().join(&container.id);
         files::verify_private_dir(&container.dir).on(path.display())?;
-        for name in KNOWN {
-            files::unlink(&container.dir, name).on(path.display())?;
-        }
         // No other container takes the id between the comparison and the removal.
         let _root = files::lock(self.dir(), LockMode::Exclusive).on(self.path().display())?;
-        if !self.still_names(&container).on(path.display())? {
-            return Ok(());
-        }
-        match unlinkat(self.dir(), container.id.as_str(), UnlinkatFlags::RemoveDir) {
-            Err(Errno::ENOENT) => Ok(()),
-            Err(Errno::ENOTEMPTY | Errno::EEXIST) => {
-                let foreign = Error::call("unlinkat", Errno::ENOTEMPTY).object(path.display());
-                Err(foreign.hint("it holds files that pinfold did not make; look at them and remove them"))
+        for _ in 0..REMOVALS {
+            for name in KNOWN {
+                files::unlink(&container.dir, name).on(path.display())?;
             }
-            removed => removed.call("unlinkat").on(path.display()),
+            if !self.still_names(&container).on(path.display())? {
+                return Ok(());
+            }
+            match unlinkat(self.dir(), container.id.as_str(), UnlinkatFlags::RemoveDir) {
+                Err(Errno::ENOENT) => return Ok(()),
+                // A sweep beside this one makes the lock again when it asks for it.
+                Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
+                removed => return removed.call("unlinkat").on(path.display()),
+            }
         }
+        let foreign = Error::call("unlinkat", Errno::ENOTEMPTY).object(path.display());
+        Err(foreign.hint("it holds files that pinfold did not make; look at them and remove them"))
     }
 
     pub(super) fn still_names(&self, container: &ContainerDir) -> Result<bool> {
