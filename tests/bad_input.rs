@@ -59,6 +59,7 @@ const SANDBOX: &[Row] = &[
     ("--secret token=file:@/none -- true", 121, &["--secret", "@/none", "(ENOENT)"], false),
     ("--security-opt seccomp=@/none -- true", 121, &["--security-opt", "@/none", "(ENOENT)"], false),
     ("--security-opt seccomp=@/file -- true", 125, &["seccomp", "line 1"], false),
+    ("--security-opt no-new-privileges=false -- true", 125, &["--security-opt", "not supported"], false),
     ("--cap-add NET_MAGIC -- true", 125, &["--cap-add", "NET_MAGIC"], false),
 ];
 
@@ -124,7 +125,10 @@ fn a_report_goes_through_no_link_and_over_nothing_else() {
     let elsewhere = dir.write("elsewhere", "mine\n");
     symlink(&elsewhere, dir.join("link")).unwrap();
     symlink(dir.join("fresh"), dir.join("dangling")).unwrap();
-    for name in ["link", "dangling", "none/report", "fifo"] {
+    fs::hard_link(&elsewhere, dir.join("hard-link")).unwrap();
+    let foreign = dir.write("foreign", "theirs\n");
+    std::os::unix::fs::chown(&foreign, Some(12345), None).unwrap();
+    for name in ["link", "dangling", "none/report", "fifo", "hard-link", "foreign"] {
         let report = dir.text(name);
         let witness = dir.join("ran");
         let bind = format!("{}:/w", dir.mkdir("w").display());
@@ -134,6 +138,7 @@ fn a_report_goes_through_no_link_and_over_nothing_else() {
         assert!(fs::metadata(&witness).is_err(), "{name}: it ran without a report");
     }
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "mine\n");
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "theirs\n");
     assert!(fs::symlink_metadata(dir.join("fresh")).is_err(), "the link was followed");
     dir.assert_nothing_left();
 }

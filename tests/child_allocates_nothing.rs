@@ -69,6 +69,23 @@ const LAUNCHES: &[(&str, &[&str], bool)] = &[
         true,
     ),
     ("output that is counted", &["sandbox", "--stdout-max", "10", "--", "echo", "x"], true),
+    ("a terminal", &["sandbox", "--tty", "--", "true"], true),
+    ("a secret", &["sandbox", "--secret", "key=file:/etc/hostname", "--", "true"], true),
+    (
+        "places that are made",
+        &[
+            "sandbox",
+            "--rw",
+            "BUNDLE:/work",
+            "--ro",
+            "/etc/hostname:/work/a/b",
+            "-w",
+            "/work/c",
+            "--",
+            "true",
+        ],
+        true,
+    ),
     ("no such program", &["sandbox", "--", "no-such-program"], false),
     ("a step that fails", &["sandbox", "--ro", "/etc/hostname:/usr/no/such/place", "--", "true"], false),
     ("a bundle", &["run", "--bundle", "BUNDLE", "pinfold-allocates-nothing"], true),
@@ -117,8 +134,7 @@ fn launch(name: &str, arguments: &[&str], runs: bool, bundle: &Path) {
     let root = bundle.join("state");
     let mut words = vec!["pinfold".to_owned(), "--root".to_owned(), root.display().to_string()];
     words.extend(arguments.iter().map(|word| match *word {
-        "BUNDLE" => bundle.display().to_string(),
-        word => word.to_owned(),
+        word => word.replace("BUNDLE", &bundle.display().to_string()),
     }));
     let parsed = cli::parse_from(words).unwrap();
     let ran = commands::run(&parsed);

@@ -1,18 +1,23 @@
 //! clone3 and the assembly of the child, until it waits for the word to execute.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::inspect::{self, Seen};
+use super::supervise::ENDING;
 use super::{Channel, failure, id_maps};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::{Meeting, Plan, Records, Step};
+use crate::sys::poll::{POLLIN, PollFd};
 use crate::sys::{self, clone::Cloned};
+
+/// How long the end of a killed child is waited for.
+const LAST_WAIT_MS: u64 = 5000;
 
 /// The parent's word to go on (as in the child's `meet`).
 const GO: &[u8] = b"g";
@@ -35,6 +40,8 @@ pub struct Assembled {
     pub started: OwnedFd,
     /// The pty's master, where a terminal was asked for.
     pub console: Option<OwnedFd>,
+    /// The signals that end a launch while it is set up.
+    interrupts: OwnedFd,
     released: bool,
 }
 
@@ -66,8 +73,34 @@ impl Assembled {
     /// What the records say: the end of the pipe alone is no success.
     pub fn await_exec(&self, plan: &Plan) -> Result<()> {
         let mut byte = [0_u8; 1];
+        self.wait_for(self.started.as_fd())?;
         sys::file::read(self.started.as_fd(), &mut byte).call("read")?;
         executed(plan, &self.records)
+    }
+}
+
+impl Assembled {
+    /// Waits until there is something to read, or somebody asks for the end: a child can be
+    /// held up for ever, by a frozen cgroup or a filesystem that does not answer, and the
+    /// caller has blocked these signals for the time of the supervision.
+    fn wait_for(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        loop {
+            let mut watched = [PollFd::new(fd, POLLIN), PollFd::new(self.interrupts.as_fd(), POLLIN)];
+            match sys::poll::ppoll(&mut watched, None) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).call("ppoll"),
+            }
+            let [ready, asked] = watched;
+            if ready.readable() {
+                return Ok(());
+            }
+            if asked.readable()
+                && let Some(signal) =
+                    sys::signal::signalfd_read(self.interrupts.as_fd()).call("read signalfd")?
+            {
+                return Err(Error::setup(format!("ended by signal {signal} before the program ran")));
+            }
+        }
     }
 }
 
@@ -92,7 +125,11 @@ impl Drop for Assembled {
             sys::pidfd::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL),
             Ok(()) | Err(Errno::ESRCH)
         ) {
-            let reaped = sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED);
+            // A frozen v1 cgroup keeps it until somebody thaws it (cgroup-v1/freezer-subsystem.rst).
+            let mut watched = [PollFd::new(self.pidfd.as_fd(), POLLIN)];
+            let ended = sys::poll::ppoll(&mut watched, Some(LAST_WAIT_MS));
+            debug_assert!(matches!(ended, Ok(_) | Err(Errno::EINTR)));
+            let reaped = sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED | sys::wait::WNOHANG);
             debug_assert!(matches!(reaped, Ok(_) | Err(Errno::ECHILD)));
         }
     }
@@ -107,6 +144,8 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     plan.keep_fds = kept(plan, &channel);
     channel.records.finish_line(plan.steps.len().saturating_sub(1));
     require_single_thread()?;
+    // Readable only where the caller has blocked these signals; elsewhere they end pinfold.
+    let interrupts = sys::signal::signalfd(&ENDING).call("signalfd4")?;
     // In the unified hierarchy the child is born in its group, on a hybrid machine too; its
     // first step takes it into the v1 hierarchies.
     let born_in = cgroup.and_then(Cgroup::unified_fd);
@@ -129,8 +168,9 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     let Channel { parent, child, records, page, started, starting } = channel;
     // The child's ends live on only in the child, or its end would never be seen.
     drop((child, starting));
+    let socket = parent;
     let mut assembled =
-        Assembled { pid, pidfd, socket: parent, records, page, started, console: None, released: false };
+        Assembled { pid, pidfd, socket, records, page, started, console: None, interrupts, released: false };
     prepare(plan, &assembled)?;
     go(&assembled)?;
     let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
@@ -196,6 +236,7 @@ fn go(child: &Assembled) -> Result<()> {
 /// child hides itself by then (`resolve::join`).
 fn meet(plan: &Plan, child: &mut Assembled, checks: &mut usize, last: Seen) -> Result<bool> {
     let mut word = [0_u8; 1];
+    child.wait_for(child.socket.as_fd())?;
     let (length, fd) = match sys::socket::recv_fd(child.socket.as_fd(), &mut word) {
         Err(Errno::ECONNRESET) => (0, None),
         other => other.call("recvmsg")?,

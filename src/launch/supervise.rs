@@ -73,9 +73,12 @@ pub struct Ended {
 const FORWARDED: [i32; 7] =
     [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
+/// Signals that ask for the end.
+pub(super) const ENDING: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+
 /// Whether a signal asks for the end.
 pub(super) fn ends(signal: i32) -> bool {
-    matches!(signal, libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT)
+    ENDING.contains(&signal)
 }
 
 struct Supervisor<'a> {

@@ -84,6 +84,11 @@ const KERNEL_FILESYSTEMS: &[(i64, &str)] = &[
     (0x1980_0202, "mqueue"),
 ];
 
+/// Whether files of this f_type (statfs(2)) are doors, not data.
+pub fn is_kernel_filesystem(fs_magic: i64) -> bool {
+    KERNEL_FILESYSTEMS.iter().any(|(magic, _)| *magic == fs_magic)
+}
+
 /// Directories that are one door to the whole host: a socket is connected to through a
 /// read-only mount as well (unix(7)).
 const HOST_DOORS: &[(&str, &str)] = &[

@@ -22,11 +22,10 @@ pub struct PrivilegeArgs {
     /// Weaker: the device's driver, with all its faults, can be reached. Permissions default to rw.
     #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]", value_parser = os::<DeviceArg>())]
     pub device: Vec<DeviceArg>,
-    /// no-new-privileges[=false], seccomp=FILE or seccomp=unconfined
+    /// seccomp=FILE or seccomp=unconfined; no-new-privileges is accepted from Docker: it is always on
     ///
-    /// Default: no-new-privileges and the seccomp profile `tool`. Weaker with no-new-privileges=false: a
-    /// setuid program may gain what its file says. Weaker with seccomp=unconfined: every system call of
-    /// the kernel can be tried.
+    /// Default: the seccomp profile `tool`. Weaker with seccomp=unconfined: every system call of the kernel
+    /// can be tried.
     #[arg(long, value_name = "OPTION", value_parser = os::<SecurityOpt>())]
     pub security_opt: Vec<SecurityOpt>,
 }

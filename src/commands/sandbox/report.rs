@@ -3,7 +3,7 @@
 //! environment variable.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
@@ -14,6 +14,7 @@ use crate::cgroup::Counters;
 use crate::error::{Call, Context, Error, Result};
 use crate::launch::{Ended, Outcome};
 use crate::plan::{Expected, Plan, Step};
+use crate::policy;
 use crate::resolve::Bound;
 use crate::sys;
 use crate::types::ReportTarget;
@@ -217,12 +218,18 @@ fn open_target(target: &ReportTarget, inherited: &mut Inherited) -> Result<Owned
     }
 }
 
+/// A file that was there before must be the caller's own, under this name alone: somebody
+/// else's would be theirs to rewrite, and a hard link another file's content.
 fn empty_regular(file: &OwnedFd) -> Result<()> {
-    use std::os::fd::AsFd;
     let stat = sys::file::stat(file.as_fd()).call("fstat")?;
-    match stat.mode & libc::S_IFMT {
-        libc::S_IFREG => nix::unistd::ftruncate(file, 0).call("ftruncate"),
-        _ => Err(Error::usage("not a regular file").hint("use fd:N for a pipe")),
+    let magic = sys::file::fstatfs_type(file.as_fd()).call("fstatfs")?;
+    if stat.mode & libc::S_IFMT != libc::S_IFREG || policy::is_kernel_filesystem(magic) {
+        return Err(Error::usage("not a regular file").hint("use fd:N for a pipe"));
+    }
+    match stat.nlink == 1 && stat.uid == nix::unistd::geteuid().as_raw() {
+        true => nix::unistd::ftruncate(file, 0).call("ftruncate"),
+        false => Err(Error::setup("exists, and is another user's or has another name (a hard link)")
+            .hint("remove it, or name a file that does not exist")),
     }
 }
 

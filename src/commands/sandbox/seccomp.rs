@@ -11,6 +11,7 @@ const PROFILE_LIMIT: usize = 4 << 20;
 /// What pinfold's own processes call between the filter and the program, and the init for as
 /// long as it lives: a profile that denies one of them could start nothing.
 const NEEDED: &[&str] = &[
+    "clock_gettime",
     "clone",
     "close",
     "close_range",
@@ -82,9 +83,4 @@ fn kernel_version() -> Result<(u32, u32)> {
         (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
         _ => Err(Error::setup("has no version number in front").object(path)),
     }
-}
-
-/// Whether no_new_privs stays on.
-pub(super) fn no_new_privs(args: &SandboxArgs) -> bool {
-    !args.privileges.security_opt.contains(&SecurityOpt::NoNewPrivileges(false))
 }

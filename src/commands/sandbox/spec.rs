@@ -15,7 +15,7 @@ use crate::draft::{Door, Extras};
 use crate::error::{Error, Result};
 use crate::rootfs::HOSTNAME;
 use crate::state::id_range;
-use crate::types::{CapArg, CapName, NetworkMode, Ulimit};
+use crate::types::{CapArg, CapName, NetworkMode, SecurityOpt, Ulimit};
 
 /// Size of the fresh root, which holds nothing but the skeleton.
 const ROOT_SIZE: u64 = 1 << 20;
@@ -91,6 +91,12 @@ fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
         (args.life.detach && args.limits.stdout_max.is_some(), "--stdout-max with --detach"),
         (args.life.detach && args.limits.stderr_max.is_some(), "--stderr-max with --detach"),
         (add_host, "--add-host with --rootfs"),
+        // Landlock without it needs a capability that the program's user has not, and every
+        // mount of a sandbox is nosuid: no program could gain anything.
+        (
+            args.privileges.security_opt.contains(&SecurityOpt::NoNewPrivileges(false)),
+            "--security-opt no-new-privileges=false",
+        ),
     ];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
@@ -148,7 +154,7 @@ fn process(args: &SandboxArgs, user: &users::User, rlimits: Vec<Value>) -> Resul
         // A program that is not root has only what is ambient (capabilities(7)).
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": caps},
         "rlimits": rlimits,
-        "noNewPrivileges": seccomp::no_new_privs(args),
+        "noNewPrivileges": true,
     }))
 }
 
