@@ -41,7 +41,7 @@ exits 1 pinfold delete one
 [ -d /sys/fs/cgroup/one ] && fail "its cgroup is left"
 
 # Whether process $1 runs: one that has ended may wait for its parent to reap it.
-runs() { grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null; }
+runs() { grep -q '^State:[[:space:]]*[RSDTtPI]' "/proc/$1/status" 2>/dev/null; }
 
 # What never started can be deleted, as with runc.
 exits 0 pinfold create -b b --pid-file pid one
