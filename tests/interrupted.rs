@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,4 +68,20 @@ fn a_signal_ends_a_launch_whose_child_cannot_go_on() {
     assert!(ran.err.contains("ended by signal 15 before the program ran"), "{ran:?}");
     drop(frozen);
     dir.assert_nothing_left();
+}
+
+#[test]
+fn what_one_launch_left_for_ever_does_not_hold_up_the_next() {
+    let dir = Dir::new();
+    let left = dir.mkdir("state/left");
+    for private in ["state", "state/left"] {
+        fs::set_permissions(dir.join(private), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::write(left.join("not-pinfolds"), "").unwrap();
+    let ran = dir.pinfold(&["sandbox", "--", "echo", "ran"]);
+    assert_eq!(ran.ok(), "ran\n");
+    let gc = dir.pinfold(&["gc"]);
+    assert_eq!(gc.code(), 1, "{gc:?}");
+    assert!(gc.err.contains("it holds files that pinfold did not make"), "{gc:?}");
+    fs::remove_dir_all(left).unwrap();
 }

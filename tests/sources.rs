@@ -10,7 +10,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use support::{Dir, PINFOLD, Ran, in_own_mounts, need_root, run};
+use serde_json::json;
+use support::{Bundle, Dir, PINFOLD, Ran, in_own_mounts, need_root, run};
 
 /// A root directory that borrows the host's programs.
 fn rootfs(dir: &Dir) -> String {
@@ -186,4 +187,36 @@ fn a_descriptor_is_the_callers_and_never_pinfolds_own() {
         assert!(ran.err.contains(text), "{words}: {ran:?}");
     }
     assert_eq!(fs::read_to_string(dir.join("value")).unwrap(), "s3cret\n");
+}
+
+#[test]
+fn a_mount_over_one_of_pinfolds_own_is_the_one_that_counts() {
+    let dir = Dir::new();
+    dir.mkdir("data");
+    dir.write("data/file", "data\n");
+    for place in ["/tmp", "/home/tool", "/dev/shm", "/etc", "/usr/local"] {
+        let bind = format!("{}:{place}", dir.text("data"));
+        let script = format!("cat {place}/file; touch {place}/new");
+        let (ran, _) = dir.sandbox(&["--ro", &bind, "--", "sh", "-c", &script]);
+        assert_eq!((ran.code(), ran.out.as_str()), (1, "data\n"), "{ran:?}");
+        assert!(ran.err.contains("Read-only file system"), "{ran:?}");
+        let (ran, _) = dir.sandbox(&["--tmpfs", place, "--", "touch", &format!("{place}/new")]);
+        ran.ok();
+    }
+    assert_eq!(fs::read_dir(dir.join("data")).unwrap().count(), 1);
+}
+
+#[test]
+fn nothing_is_made_in_a_dev_of_the_host() {
+    let dir = Dir::new();
+    dir.mkdir("dev");
+    fs::write(dir.join("dev/null"), "").unwrap();
+    let mut bundle = Bundle::script(&dir, "bundle", "ls /dev");
+    let source = dir.text("dev");
+    bundle.mount(json!({"destination": "/dev", "type": "bind", "source": source, "options": ["rbind"]}));
+    // What is masked would need /dev/null to be the device.
+    bundle.edit(|config| config["linux"]["maskedPaths"] = json!([]));
+    let ran = bundle.run(&dir, &dir.id("dev"));
+    assert_eq!(ran.ok(), "null\n");
+    assert_eq!(fs::read_dir(dir.join("dev")).unwrap().count(), 1);
 }

@@ -43,7 +43,11 @@ pub(super) fn landlock(ruleset: &OwnedFd, rules: &[(CString, u64)], flags: u32) 
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let place = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path.as_c_str(), how)?;
+        let place = match nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path.as_c_str(), how) {
+            // A later mount covers it: no rule is no right.
+            Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+            place => place?,
+        };
         let is_dir = sys::file::stat(place.as_fd())?.mode & libc::S_IFMT == libc::S_IFDIR;
         let granted = if is_dir { *access } else { *access & FILE_RIGHTS };
         sys::landlock::landlock_add_path_rule(ruleset.as_fd(), place.as_fd(), granted)?;

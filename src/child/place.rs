@@ -171,7 +171,11 @@ fn give(made: BorrowedFd<'_>, (uid, gid): (u32, u32)) -> Done {
 
 /// runtime-spec, config-linux.md "Devices": an error when another file is there.
 fn same_device(parent: BorrowedFd<'_>, name: &CStr, file_type: u32, rdev: u64) -> Done {
-    let stat = sys::file::stat(open_beneath(parent, name)?.as_fd())?;
+    // The caller may have mounted the host's node there.
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let stat = sys::file::stat(nix::fcntl::openat2(parent, name, how)?.as_fd())?;
     match stat.mode & libc::S_IFMT == file_type && stat.rdev == rdev {
         true => Ok(()),
         false => Err(Errno::EEXIST),

@@ -154,20 +154,30 @@ pub fn open_root(global: &Global) -> Result<StateRoot> {
     StateRoot::open(global.root.as_ref().map(|path| path.as_path()))
 }
 
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// How many entries are gone.
+    pub removed: usize,
+    /// Why others stay. A launch goes on all the same: what one sandbox left behind, such as a
+    /// process that not even SIGKILL ends, must not keep the others from starting. `gc` tells it.
+    pub kept: Vec<Error>,
+}
+
 /// Removes what killed launches left behind: cgroup, id range, entry.
 ///
 /// # Errors
-/// The state directory cannot be read, or something of an entry cannot be removed.
-pub fn sweep(root: &StateRoot, host: &Host) -> Result<usize> {
-    let mut removed = 0;
+/// The state directory cannot be read.
+pub fn sweep(root: &StateRoot, host: &Host) -> Result<Swept> {
+    let mut swept = Swept::default();
     for stale in state::stale(root)?.stale {
-        if let Some(state) = &stale.state {
-            remove_cgroup(host, state)?;
+        let cgroup = stale.state.as_ref().map_or(Ok(()), |state| remove_cgroup(host, state));
+        match cgroup.and_then(|()| root.remove(stale.dir)) {
+            Ok(()) => swept.removed += 1,
+            Err(error) => swept.kept.push(error),
         }
-        root.remove(stale.dir)?;
-        removed += 1;
     }
-    Ok(removed)
+    Ok(swept)
 }
 
 /// Kills what is left in a container's cgroup and removes it.

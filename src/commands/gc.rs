@@ -14,8 +14,11 @@ use crate::state::{StateRoot, id_range};
 pub fn run(global: &Global, _args: &GcArgs) -> Result<ExitCode> {
     let host = Host::read()?;
     let root = entry::open_root(global)?;
-    let removed = entry::sweep(&root, &host)?;
+    let swept = entry::sweep(&root, &host)?;
     id_range::sweep(&StateRoot::open(None)?)?;
-    output::print(&format!("removed {removed}\n"))?;
-    Ok(ExitCode::SUCCESS)
+    output::print(&format!("removed {}\n", swept.removed))?;
+    match swept.kept.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
 use super::{
-    Door, Draft, DraftDevice, Extras, HostFacts, OwnerMap, Root, mounts, namespaces, process, sysctl,
+    Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, mounts, namespaces,
+    process, sysctl,
 };
 use crate::cgroup::{CgroupPath, DeviceRule, Limits};
 use crate::error::{Context, Error, Result};
@@ -38,15 +39,21 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         Some(map) => sysctl::sysctls(map, new_namespaces | join.iter().fold(0, |all, one| all | one.nstype))?,
         None => vec![],
     };
+    let mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?;
+    let devices = match brings_dev(&mounts) {
+        true => vec![],
+        false => devices(linux.devices().as_deref())?,
+    };
     Ok(Draft {
         door: extras.door,
         new_namespaces,
         rootless: facts.rootless,
         setgroups_denied: id_maps.is_some() && facts.setgroups_denied,
-        mounts: mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?,
+        brings_dev: brings_dev(&mounts),
+        mounts,
         root: root(spec, extras, linux.rootfs_propagation().as_deref(), id_maps.as_ref())?,
         skeleton: extras.skeleton.clone(),
-        devices: devices(linux.devices().as_deref())?,
+        devices,
         files: extras.files.clone(),
         hostname: name(spec.hostname().as_deref(), "/hostname", new_namespaces, &join)?,
         domainname: name(spec.domainname().as_deref(), "/domainname", new_namespaces, &join)?,
@@ -258,6 +265,13 @@ const DEFAULT_DEVICES: &[(&str, u32, u32)] = &[
     ("/dev/urandom", 1, 9),
     ("/dev/tty", 5, 0),
 ];
+
+/// A /dev that is bound from the host has what it has: nothing is made in it, which would be
+/// made on the host (runc's needsSetupDev).
+fn brings_dev(mounts: &[DraftMount]) -> bool {
+    let mut at_dev = mounts.iter().filter(|mount| mount.destination.as_os_str() == "/dev");
+    at_dev.any(|mount| matches!(mount.source, MountSource::Bind { .. }))
+}
 
 fn devices(list: Option<&[LinuxDevice]>) -> Result<Vec<DraftDevice>> {
     let mut devices: Vec<DraftDevice> = vec![];

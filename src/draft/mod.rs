@@ -154,6 +154,8 @@ pub struct Draft {
     pub skeleton: Vec<DraftEntry>,
     /// Mounts in the configuration's order.
     pub mounts: Vec<DraftMount>,
+    /// Whether /dev itself is bound from the host: then no devices or links are made in it.
+    pub brings_dev: bool,
     /// Devices to make or bind.
     pub devices: Vec<DraftDevice>,
     /// Made after the mounts.

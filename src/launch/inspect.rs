@@ -3,6 +3,7 @@
 //! no /proc, and must not trust the container's. proc(5).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
@@ -141,13 +142,17 @@ fn check_mounts(
     at: impl Fn(&str) -> Result<Option<u64>>,
 ) -> Result<()> {
     let lines: Vec<MountLine> = mountinfo.lines().filter_map(MountLine::parse).collect();
-    for planned in &expected.mounts {
-        // The last one at a place is the one that is seen.
-        let named = lines.iter().rev().find(|line| line.place == planned.destination);
-        let found = match named {
-            Some(line) => Some(line),
-            // A link of the image is on the way (/var/run is one to /run).
-            None => {
+    for (index, planned) in expected.mounts.iter().enumerate() {
+        let later = expected.mounts.get(index + 1..).unwrap_or_default();
+        if later.iter().any(|later| hides(later, planned)) {
+            continue;
+        }
+        let here: Vec<_> = lines.iter().filter(|line| line.place == planned.destination).collect();
+        let found = match here.as_slice() {
+            [only] => Some(*only),
+            // Several lie on each other (the file is in the order of their making), or a link of
+            // the image is on the way (/var/run is one to /run): the path itself tells.
+            _ => {
                 let id = at(&planned.destination)?;
                 lines.iter().find(|line| Some(line.id) == id)
             }
@@ -156,6 +161,11 @@ fn check_mounts(
         check_mount(planned, found)?;
     }
     Ok(())
+}
+
+/// Whether a later mount covers an earlier one. The root, which comes last, covers nothing.
+fn hides(later: &ExpectedMount, earlier: &ExpectedMount) -> bool {
+    later.destination != "/" && Path::new(&earlier.destination).starts_with(&later.destination)
 }
 
 /// The id of the mount whose root lies at this path of the child's root, links followed in it.
@@ -290,9 +300,37 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_on_top_hides_the_one_below() {
-        let covered = format!("{LINE}\n37 36 0:5 / /mnt\\0402 rw,nosuid - tmpfs none rw");
-        assert!(check_mounts(&planned(true, false), &covered, nowhere).is_err());
+    fn of_several_the_one_that_is_seen_counts() {
+        let two = format!("{LINE}\n37 36 0:5 / /mnt\\0402 rw,nosuid - tmpfs none rw");
+        for (seen, passes) in [(36, true), (37, false)] {
+            assert_eq!(check_mounts(&planned(true, false), &two, |_| Ok(Some(seen))).is_ok(), passes);
+        }
+        assert!(check_mounts(&planned(true, false), &two, nowhere).is_err());
+    }
+
+    #[test]
+    fn what_a_later_mount_covers_is_not_looked_for() {
+        let mount = |destination: &str, readonly| ExpectedMount {
+            destination: destination.to_owned(),
+            readonly,
+            nosuid: false,
+            nodev: false,
+            noexec: false,
+        };
+        let of = |mounts: &[(&str, bool)]| {
+            let mounts = mounts.iter().map(|(place, readonly)| mount(place, *readonly)).collect();
+            Expected { mounts, ..Expected::default() }
+        };
+        let text = "1 0 0:1 / /a rw - tmpfs none rw\n2 0 0:1 / / rw - tmpfs none rw";
+        for (mounts, passes) in [
+            (&[("/a", true), ("/a", false), ("/", false)][..], true),
+            (&[("/a/b", true), ("/a", false), ("/", false)], true),
+            (&[("/a", false), ("/a", true), ("/", false)], false),
+            (&[("/ab", true), ("/a", false), ("/", false)], false),
+            (&[("/a", true), ("/", false)], false),
+        ] {
+            assert_eq!(check_mounts(&of(mounts), text, nowhere).is_ok(), passes, "{mounts:?}");
+        }
     }
 
     #[test]

@@ -275,6 +275,9 @@ fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<super::Pinned>
         };
         list.add(&device.field, step);
     }
+    if draft.brings_dev {
+        return Ok(());
+    }
     for (path, text) in DEV_LINKS {
         let target = Target::new(Path::new(path), TargetKind::File)?;
         list.add("", Step::Make(Made::Link(target, c_string(text)?)));
