@@ -133,9 +133,7 @@ fn the_counter_counts(counter: &AtomicU64) {
 fn launch(name: &str, arguments: &[&str], runs: bool, bundle: &Path) {
     let root = bundle.join("state");
     let mut words = vec!["pinfold".to_owned(), "--root".to_owned(), root.display().to_string()];
-    words.extend(arguments.iter().map(|word| match *word {
-        word => word.replace("BUNDLE", &bundle.display().to_string()),
-    }));
+    words.extend(arguments.iter().map(|word| word.replace("BUNDLE", &bundle.display().to_string())));
     let parsed = cli::parse_from(words).unwrap();
     let ran = commands::run(&parsed);
     assert_eq!(ran.is_ok(), runs, "{name}: {ran:?}");
