@@ -14,6 +14,7 @@ use crate::sys;
 const CAP_SETGID: u64 = 1 << 6;
 const CAP_SETUID: u64 = 1 << 7;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_SYS_RESOURCE: u64 = 1 << 24;
 
 /// The host as this caller sees it.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Host {
     pub facts: HostFacts,
     /// The cgroup hierarchies.
     pub hierarchies: Hierarchies,
+    /// Whether hard limits may be raised and any OOM score set: root, and not every root.
+    pub may_raise_limits: bool,
 }
 
 impl Host {
@@ -46,7 +49,8 @@ impl Host {
             cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
             cgroup_v1: v1_hierarchies(&hierarchies)?,
         };
-        Ok(Self { facts, hierarchies })
+        let may_raise_limits = !facts.rootless && may(CAP_SYS_RESOURCE);
+        Ok(Self { facts, hierarchies, may_raise_limits })
     }
 
     /// Whether a limit can be applied by this caller.

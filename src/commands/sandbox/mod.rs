@@ -7,6 +7,7 @@ mod keep;
 mod mounts;
 mod report;
 mod request_file;
+mod rlimits;
 mod root;
 mod rootless;
 mod run;

@@ -3,23 +3,21 @@
 
 use std::ffi::OsString;
 
-use nix::sys::resource::Resource;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::super::host::Host;
-use super::{environment, ids, mounts, root, rootless, seccomp, secrets, users};
+use super::{environment, ids, mounts, rlimits, root, rootless, seccomp, secrets, users};
 use crate::cgroup::{Amount, Control, Limits};
 use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, SandboxArgs};
 use crate::draft::{Door, Extras};
 use crate::error::{Error, Result};
 use crate::rootfs::HOSTNAME;
 use crate::state::id_range;
-use crate::types::{CapArg, CapName, NetworkMode, SecurityOpt, Ulimit};
+use crate::types::{CapArg, CapName, NetworkMode, SecurityOpt};
 
 /// Size of the fresh root, which holds nothing but the skeleton.
 const ROOT_SIZE: u64 = 1 << 20;
-const DEFAULT_NOFILE: u64 = 1024;
 
 /// docker's masked and read-only parts of /proc, and what has appeared since.
 const MASKED: &[&str] = &[
@@ -59,8 +57,8 @@ pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Sec
     let filter = seccomp::text(args)?;
     let bounding = capabilities(args);
     let profile = filter.as_deref().map(|text| seccomp::profile(text, &bounding)).transpose()?;
-    let rlimits = rlimits(args, host)?;
-    let document = document(args, &user, &ids, mounts.list, rlimits)?;
+    let rlimits = rlimits::rlimits(args, host)?;
+    let document = document(args, host, &user, &ids, mounts.list, rlimits)?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     let mut degraded = rootless::degraded(host)?;
     if host.facts.landlock_abi == 0 {
@@ -106,6 +104,7 @@ fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
 
 fn document(
     args: &SandboxArgs,
+    host: &Host,
     user: &users::User,
     ids: &ids::Ids,
     mounts: Vec<Value>,
@@ -121,6 +120,8 @@ fn document(
         let one = |range: &crate::plan::IdRange| json!({"containerID": range.inside, "hostID": range.outside, "size": range.size});
         ranges.iter().map(one).collect()
     };
+    // The caller's own may be lower than others may set it (proc_pid_oom_score_adj(5)).
+    let oom_score = host.may_raise_limits.then_some(0);
     let hostname = args.identity.hostname.as_ref().map_or(HOSTNAME, |name| name.as_str());
     let root = args
         .files
@@ -129,7 +130,7 @@ fn document(
         .map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned());
     Ok(json!({
         "ociVersion": "1.3.0",
-        "process": process(args, user, rlimits)?,
+        "process": process(args, user, rlimits, oom_score)?,
         "root": {"path": root, "readonly": true},
         "hostname": hostname,
         "mounts": mounts,
@@ -139,11 +140,18 @@ fn document(
             "gidMappings": ranges(&ids.maps.gids),
             "maskedPaths": MASKED,
             "readonlyPaths": READONLY,
+            // What the caller has, such as no randomisation of addresses, stays outside.
+            "personality": {"domain": "LINUX"},
         },
     }))
 }
 
-fn process(args: &SandboxArgs, user: &users::User, rlimits: Vec<Value>) -> Result<Value> {
+fn process(
+    args: &SandboxArgs,
+    user: &users::User,
+    rlimits: Vec<Value>,
+    oom_score: Option<i32>,
+) -> Result<Value> {
     let caps: Vec<String> = capabilities(args).into_iter().map(|cap| cap.to_string()).collect();
     Ok(json!({
         "terminal": args.process.tty,
@@ -154,6 +162,7 @@ fn process(args: &SandboxArgs, user: &users::User, rlimits: Vec<Value>) -> Resul
         // A program that is not root has only what is ambient (capabilities(7)).
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": caps},
         "rlimits": rlimits,
+        "oomScoreAdj": oom_score,
         "noNewPrivileges": true,
     }))
 }
@@ -201,20 +210,6 @@ fn capabilities(args: &SandboxArgs) -> Vec<CapName> {
     let mut added = spread(&args.privileges.cap_add);
     added.retain(|cap| !dropped.contains(cap));
     added
-}
-
-fn rlimits(args: &SandboxArgs, host: &Host) -> Result<Vec<Value>> {
-    let one = |resource: &str, soft: u64, hard: u64| json!({"type": resource, "soft": soft, "hard": hard});
-    let mut list: Vec<Value> =
-        args.limits.ulimit.iter().map(|limit: &Ulimit| one(limit.resource, limit.soft, limit.hard)).collect();
-    if !args.limits.ulimit.iter().any(|limit| limit.resource == "RLIMIT_NOFILE") {
-        let most = rootless::within_hard_limit(host, Resource::RLIMIT_NOFILE, DEFAULT_NOFILE)?;
-        list.push(one("RLIMIT_NOFILE", most, most));
-    }
-    if !args.limits.ulimit.iter().any(|limit| limit.resource == "RLIMIT_CORE") {
-        list.push(one("RLIMIT_CORE", 0, 0));
-    }
-    Ok(list)
 }
 
 /// The limits: what an option asks for is kept and must be applied; a default that this
