@@ -84,6 +84,12 @@ impl Running {
         self.child.id()
     }
 
+    /// kill -9, and reaped.
+    pub fn kill_9(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits until it ends; at the deadline its process group is killed and the test fails.
     #[track_caller]
     pub fn wait(mut self) -> Ran {
@@ -370,6 +376,18 @@ impl Bundle {
 
     pub fn mount(&mut self, mount: Value) {
         self.edit(|config| config["mounts"].as_array_mut().unwrap().push(mount));
+    }
+
+    /// Adds namespaces of its own that `spec` leaves out.
+    pub fn new_namespaces(&mut self, types: &[&str]) {
+        self.edit(|config| {
+            let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+            for name in
+                types.iter().filter(|name| !list.iter().any(|one| one["type"] == **name)).collect::<Vec<_>>()
+            {
+                list.push(json!({"type": name}));
+            }
+        });
     }
 
     fn save(&self) {
