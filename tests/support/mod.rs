@@ -207,6 +207,16 @@ impl Dir {
         run(&mut self.command(args))
     }
 
+    /// The pid of a container that lives.
+    #[track_caller]
+    pub fn pid_of(&self, id: &str) -> i32 {
+        let state: Value = serde_json::from_str(self.pinfold(&["state", id]).ok()).unwrap();
+        let pid = i32::try_from(state["pid"].as_i64().unwrap()).unwrap();
+        // A stopped one has 0, which to kill(2) is the test itself.
+        assert!(pid > 1, "not alive: {state}");
+        pid
+    }
+
     /// `pinfold sandbox --report FILE ARGS` with the report that it wrote.
     #[track_caller]
     pub fn sandbox(&self, args: &[&str]) -> (Ran, Value) {

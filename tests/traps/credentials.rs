@@ -90,9 +90,8 @@ fn setuid_clears_the_death_signal_and_dumpable() {
     bundle.edit(as_user);
     let id = dir.id("dumpable");
     dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
-    let state: serde_json::Value = serde_json::from_str(dir.pinfold(&["state", &id]).ok()).unwrap();
     // The files of a process that is not dumpable are root's (proc(5)).
-    let waiting = fs::metadata(format!("/proc/{}/status", state["pid"])).unwrap();
+    let waiting = fs::metadata(format!("/proc/{}/status", dir.pid_of(&id))).unwrap();
     assert_eq!(waiting.uid(), USER, "while it waits, whoever has its id may look at it");
     dir.pinfold(&["delete", "--force", &id]).ok();
     dir.assert_nothing_left();

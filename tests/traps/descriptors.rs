@@ -13,7 +13,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use pinfold::sys::exec::{CStringArray, execve, execveat};
 use pinfold::sys::mount::{self, AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, MountAttr};
 use pinfold::sys::{self, clone};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::kernel::{Step, beside, c_path, ensure, in_child, open_path, own_mounts, put_on};
 use super::support::{Bundle, Dir, PINFOLD, Ran, await_that, run, start};
@@ -26,7 +26,7 @@ fn in_an_empty_root(root: &std::ffi::CStr, proc: &std::ffi::CStr) -> Step {
     const NONE: Option<&std::ffi::CStr> = None;
     own_mounts()?;
     nix::mount::mount(Some(c"/proc"), proc, NONE, MsFlags::MS_BIND, NONE)?;
-    put_on(&open_path(c"/")?, LEAKED)?;
+    put_on(open_path(c"/")?, LEAKED)?;
     nix::unistd::chroot(root)?;
     nix::unistd::chdir(c"/")
 }
@@ -194,8 +194,7 @@ fn a_read_only_clone_is_only_so_while_nobody_holds_it() {
     let bundle = Bundle::new(&dir, "bundle", &["/bin/sleep", "60"]);
     let (id, foreground) = (dir.id("exe"), dir.id("foreground"));
     dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
-    let state: Value = serde_json::from_str(dir.pinfold(&["state", &id]).ok()).unwrap();
-    let waiting = i32::try_from(state["pid"].as_i64().unwrap()).unwrap();
+    let waiting = dir.pid_of(&id);
     assert_eq!(cleared(waiting), (Err(Errno::EINVAL), true), "the child that waits");
     dir.pinfold(&["start", &id]).ok();
     for args in [vec!["exec", &id, "/bin/sleep", "61"], vec!["run", "--bundle", bundle.text(), &foreground]] {

@@ -120,9 +120,11 @@ pub fn c_path(path: &std::path::Path) -> std::ffi::CString {
 }
 
 /// \[child\] Puts a descriptor on a number of its own, close-on-exec.
-pub fn put_on(fd: &OwnedFd, number: i32) -> Step {
+pub fn put_on(fd: OwnedFd, number: i32) -> Step {
     match fd.as_raw_fd() == number {
-        true => Ok(()),
-        false => sys::file::dup3(fd.as_fd(), number, libc::O_CLOEXEC),
+        // It stays open for the rest of this child's life.
+        true => std::mem::forget(fd),
+        false => sys::file::dup3(fd.as_fd(), number, libc::O_CLOEXEC)?,
     }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use pinfold::sys::{self, clone, prctl};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::kernel::{Step, beside, ensure, in_child};
 use super::support::{Bundle, Dir, SandboxCgroups, await_that, run, start};
@@ -107,9 +107,7 @@ fn end_of_file_is_the_same_for_a_program_and_for_a_death() {
     let bundle = Bundle::new(&dir, "bundle", &["/bin/true"]);
     let id = dir.id("killed");
     dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
-    let state: Value = serde_json::from_str(dir.pinfold(&["state", &id]).ok()).unwrap();
-    let pid = i32::try_from(state["pid"].as_i64().unwrap()).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(dir.pid_of(&id)), nix::sys::signal::SIGKILL).unwrap();
     let ran = dir.pinfold(&["start", &id]);
     assert_ne!(ran.code(), 0, "{ran:?}");
     dir.pinfold(&["delete", "--force", &id]).ok();
