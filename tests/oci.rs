@@ -282,6 +282,48 @@ fn only_the_descriptors_that_are_handed_on_get_in() {
     dir.assert_nothing_left();
 }
 
+/// The old root stays below, but neither its procfs nor its sysfs, and `..` does not lead to it.
+#[test]
+fn without_a_pivot_the_root_is_still_the_root() {
+    let dir = Dir::new();
+    let look = "cd /; cd ../../..; ls; wc -l </proc/self/mountinfo; readlink /proc/1/root; sleep 100";
+    let bundle = Bundle::script(&dir, "bundle", look);
+    let (id, out) = (dir.id("chroot"), dir.text("out"));
+    let mut command = dir.command(&["run", "--no-pivot", "--bundle", bundle.text(), &id]);
+    let mut child = command.stdout(fs::File::create(&out).unwrap()).spawn().unwrap();
+    let seen = || fs::read_to_string(&out).unwrap();
+    await_that("the look around", || seen().ends_with("/\n"));
+    let lines: Vec<_> = seen().lines().map(str::to_owned).collect();
+    assert_eq!(lines[..6].join(" "), "bin dev etc proc sys tmp");
+    let pivoted = Bundle::script(&dir, "pivoted", "wc -l </proc/self/mountinfo");
+    assert_eq!(pivoted.run(&dir, &dir.id("pivoted")).ok().trim(), lines[6].trim(), "mounts of the host");
+    assert_eq!(dir.pinfold(&["exec", &id, "/bin/ls", "/"]).ok(), "bin\ndev\netc\nproc\nsys\ntmp\n");
+    dir.pinfold(&["kill", &id, "KILL"]).ok();
+    assert_eq!(child.wait().unwrap().code(), Some(137));
+    dir.assert_nothing_left();
+}
+
+/// sd_listen_fds(3): the sockets come first, and the program is told of them.
+#[test]
+fn sockets_of_the_activation_are_handed_on() {
+    let dir = Dir::new();
+    let look = "echo $LISTEN_FDS $LISTEN_PID; for fd in /proc/self/fd/*; do [ -e $fd ] && echo ${fd##*/}; done; cat <&4";
+    let bundle = Bundle::script(&dir, "bundle", look);
+    dir.write("four", "the fourth\n");
+    let run_with = |pid: &str, suffix: &str| {
+        let line = format!(
+            r#"exec 3</dev/null 4<four 5</; export LISTEN_FDS=1 LISTEN_PID={pid}; exec "$0" --root "$1" run --preserve-fds 1 --bundle "$2" "$3""#
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &line, PINFOLD]).arg(dir.state_root()).args([bundle.text(), &dir.id(suffix)]);
+        run(command.current_dir(dir.path()))
+    };
+    assert_eq!(run_with("$$", "mine").ok(), "1 1\n0\n1\n2\n3\n4\nthe fourth\n");
+    // Those of another process are not ours: only descriptor 3 is handed on.
+    assert!(run_with("1", "theirs").out.starts_with("\n0\n1\n2\n3\n"));
+    dir.assert_nothing_left();
+}
+
 #[test]
 fn hostile_links_at_mount_points_never_lead_out() {
     let dir = Dir::new();

@@ -24,6 +24,7 @@ host_packages=(
     jq              # tests and Makefile: reports, cargo's messages
     python3         # benches: the driver
     procps          # the ps verb calls ps
+    tmux            # tests: terminals
     git             # tests: runs inside the sandbox, as perl and curl do
     perl            # tests: probes inside the sandbox
     curl            # tests: runs under the tool filter

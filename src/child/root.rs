@@ -16,7 +16,7 @@ impl Child<'_> {
     /// `attrs` are for all of it, read-only for what came with it from below: the root
     /// itself takes mount points until it turns read-only in a step of its own.
     pub(super) fn attach_root(&mut self, from: &RootFrom, attrs: u64) -> Done {
-        let old = old_root()?;
+        let old = own_root()?;
         let tree = match from {
             RootFrom::Tree(tree) => sys::file::duplicate(tree.as_fd())?,
             RootFrom::Path(reopened) => mounts::reopen(reopened)?,
@@ -39,6 +39,23 @@ impl Child<'_> {
         nix::unistd::chdir(c"/")
     }
 
+    /// `--no-pivot`: on a ramdisk `/` is the mount that all others stand on, which
+    /// pivot_root(2) cannot move. The old root stays below the new one, where a container that
+    /// may unmount its own root finds it again: at least without its procfs and sysfs, as
+    /// with runc.
+    pub(super) fn chroot(&mut self) -> Done {
+        for place in [c"/proc", c"/sys"] {
+            match nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH) {
+                // No mount, or one that a user namespace may not take away.
+                Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        nix::unistd::fchdir(self.root()?)?;
+        nix::unistd::chroot(c".")?;
+        nix::unistd::chdir(c"/")
+    }
+
     /// Closes, not marks: execve resolves its path and `#!` before CLOEXEC closes
     /// anything (CVE-2024-21626). What stays is a socket or a memfd.
     pub(super) fn close_fds(&mut self) -> Done {
@@ -47,7 +64,8 @@ impl Child<'_> {
     }
 }
 
-fn old_root() -> Result<std::os::fd::OwnedFd, Errno> {
+/// `/` of this task: before the pivot the old root, in a joined container its own.
+pub(super) fn own_root() -> Result<std::os::fd::OwnedFd, Errno> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);

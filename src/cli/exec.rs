@@ -55,7 +55,7 @@ pub struct ExecArgs {
     /// AF_UNIX socket that receives a pidfd of the process (kernel 5.3)
     #[arg(long, value_name = "SOCKET", value_parser = os::<HostPath>())]
     pub pidfd_socket: Option<HostPath>,
-    /// Descriptors to pass on, besides 0 to 2 and $LISTEN_FDS
+    /// Descriptors to pass on, besides 0 to 2
     ///
     /// Weaker: what these descriptors open can be used from inside.
     #[arg(long, value_name = "N", default_value_t = 0)]

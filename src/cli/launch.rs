@@ -29,6 +29,7 @@ pub struct LaunchArgs {
     pub pidfd_socket: Option<HostPath>,
     /// Descriptors to pass on, besides 0 to 2 and $LISTEN_FDS
     ///
+    /// Sockets of systemd's activation ($LISTEN_FDS with this process's $LISTEN_PID) come first.
     /// Weaker: what these descriptors open can be used from inside.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u16,
@@ -72,7 +73,7 @@ pub struct RunArgs {
     /// Keep the container's state after its program ended
     #[arg(long)]
     pub keep: bool,
-    /// Do not reap orphans of the container
+    /// Accepted for runc's callers: pinfold adopts no orphans
     #[arg(long)]
     pub no_subreaper: bool,
 }

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
-use super::{console, pid_file};
+use super::sockets::Sockets;
+use super::{pid_file, preserved};
 use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, Extras};
@@ -46,13 +47,15 @@ pub struct Container {
 /// # Errors
 /// The configuration, the policy, or a step of the set-up.
 pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container> {
-    refuse_unsupported(global, args)?;
-    let bundle = Bundle::open(args)?;
+    refuse_unsupported(global)?;
+    let mut bundle = Bundle::open(args)?;
+    preserved::tell(&mut bundle.spec);
     for warning in &bundle.warnings {
         eprintln!("pinfold: warning: {warning}");
     }
     let draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
-    check_terminal(&draft, args, life)?;
+    let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
+    Sockets::of(args).check_terminal(terminal, life != Life::Foreground)?;
     let group = cgroup_path(global, args, &draft, host)?;
     // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
     let ephemeral = life == Life::Foreground;
@@ -68,31 +71,12 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     }
 }
 
-fn refuse_unsupported(global: &Global, args: &LaunchArgs) -> Result<()> {
-    let asked = [
-        (global.cgroup_manager() == CgroupManager::Systemd, "--systemd-cgroup"),
-        (args.no_pivot, "--no-pivot"),
-        (args.pidfd_socket.is_some(), "--pidfd-socket"),
-    ];
-    match asked.iter().find(|(given, _)| *given) {
-        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
-        None => Ok(()),
-    }
-}
-
-/// runc's rules: a terminal of a container that outlives the caller goes to a socket.
-fn check_terminal(draft: &Draft, args: &LaunchArgs, life: Life) -> Result<()> {
-    let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
-    match (terminal, args.console_socket.is_some(), life) {
-        (true, false, Life::Created | Life::Detached) => {
-            Err(Error::usage("cannot allocate tty if runc will detach without setting console socket")
-                .field("--console-socket"))
+fn refuse_unsupported(global: &Global) -> Result<()> {
+    match global.cgroup_manager() {
+        CgroupManager::Systemd => {
+            Err(Error::usage("not supported by this version of pinfold").field("--systemd-cgroup"))
         }
-        (false, true, _) | (true, true, Life::Foreground) => {
-            Err(Error::usage("cannot use console socket if runc will not detach or allocate tty")
-                .field("--console-socket"))
-        }
-        _ => Ok(()),
+        CgroupManager::Cgroupfs | CgroupManager::Disabled => Ok(()),
     }
 }
 
@@ -175,15 +159,14 @@ fn in_cgroup(
         cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
         listener: listener(entry, life)?,
         outlives: life != Life::Foreground,
+        pivot: !args.no_pivot,
         keyring: !args.no_new_keyring,
-        preserved_fds: args.preserve_fds,
+        preserved_fds: preserved::count(args.preserve_fds)?,
         ..Surroundings::foreground(&host.facts)
     };
     let mut finished = resolve::finish(draft, facts, around)?;
     let child = launch::assemble(&mut finished.plan, cgroup)?;
-    if let (Some(socket), Some(master)) = (&args.console_socket, &child.console) {
-        console::send(socket.as_path(), master.as_fd()).at("--console-socket")?;
-    }
+    Sockets::of(args).send(&child, "standard")?;
     entry.update(|state| {
         state.init = Process::of(child.pid)?;
         state.phase = Phase::Created;
@@ -201,23 +184,6 @@ fn listener(entry: &Entry, life: Life) -> Result<Option<OwnedFd>> {
         Life::Created => entry.listen().map(Some),
         Life::Detached | Life::Foreground => Ok(None),
     }
-}
-
-/// The descriptors that the caller hands on must be open. Asked before pinfold opens
-/// anything: the numbers that the caller left free would be those of pinfold's own, and
-/// would be kept in the container up to execve (CVE-2024-21626).
-///
-/// # Errors
-/// The first number that is not open.
-pub fn check_preserved(count: u16) -> Result<()> {
-    for number in 3..3 + u32::from(count) {
-        let raw =
-            i32::try_from(number).map_err(|error| Error::usage(error.to_string()).field("--preserve-fds"))?;
-        if !crate::sys::file::is_open(raw) {
-            return Err(Error::usage(format!("descriptor {number} is not open")).field("--preserve-fds"));
-        }
-    }
-    Ok(())
 }
 
 fn bind_identity(bound: &resolve::Bound) -> BindIdentity {

@@ -2,7 +2,7 @@
 
 use super::container::{self, Life};
 use super::host::Host;
-use super::protect;
+use super::{preserved, protect};
 use crate::cli::{CreateArgs, Global};
 use crate::error::{ExitCode, Result};
 
@@ -12,7 +12,7 @@ use crate::error::{ExitCode, Result};
 /// As [`container::make`].
 pub fn run(global: &Global, args: &CreateArgs) -> Result<ExitCode> {
     protect::own_binary()?;
-    container::check_preserved(args.launch.preserve_fds)?;
+    preserved::check(preserved::count(args.launch.preserve_fds)?)?;
     let host = Host::read()?;
     let mut container = container::make(global, &args.launch, &host, Life::Created)?;
     container.child.release();

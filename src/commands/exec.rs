@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
 
-use super::container::check_preserved;
 use super::entry;
 use super::host::Host;
-use super::{bundle, pid_file, protect, text_file};
+use super::sockets::Sockets;
+use super::{bundle, pid_file, preserved, protect, text_file};
 use crate::cgroup::Cgroup;
 use crate::cli::{ExecArgs, Global};
 use crate::draft::{self, Draft, Extras};
@@ -27,7 +27,7 @@ const PROCESS_LIMIT: usize = 1 << 20;
 /// The container is not running; the program cannot be executed.
 pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     protect::own_binary()?;
-    check_preserved(args.preserve_fds)?;
+    preserved::check(args.preserve_fds)?;
     refuse_unsupported(args)?;
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
@@ -36,10 +36,14 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
     let draft = draft(&dir, &state, args, &host)?;
+    let sockets = Sockets { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() };
+    let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
+    sockets.check_terminal(terminal, args.detach)?;
     let joining = joining(&state, args, &host, cgroup.as_ref())?;
     let mut plan = resolve::join(&draft, joining)?;
     let signals = launch::signals()?;
     let mut child = launch::assemble(&mut plan, cgroup.as_ref())?;
+    sockets.send(&child, "setns")?;
     if let Some(path) = &args.pid_file {
         pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
     }
@@ -62,14 +66,7 @@ fn supervise(plan: &crate::plan::Plan, child: &Assembled, signals: &OwnedFd) -> 
 }
 
 fn refuse_unsupported(args: &ExecArgs) -> Result<()> {
-    let asked = [
-        (args.console_socket.is_some(), "--console-socket"),
-        (args.tty, "--tty"),
-        (args.pidfd_socket.is_some(), "--pidfd-socket"),
-        (args.process_label.is_some(), "--process-label"),
-        (args.apparmor.is_some(), "--apparmor"),
-        (!args.cgroup.is_empty(), "--cgroup"),
-    ];
+    let asked = [(!args.cgroup.is_empty(), "--cgroup")];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
         None => Ok(()),
@@ -139,6 +136,12 @@ fn from_flags(
     process.set_user(user);
     if args.no_new_privs {
         process.set_no_new_privileges(Some(true));
+    }
+    if let Some(label) = &args.process_label {
+        process.set_selinux_label(Some(label.clone()));
+    }
+    if let Some(profile) = &args.apparmor {
+        process.set_apparmor_profile(Some(profile.clone()));
     }
     add_capabilities(&mut process, args)?;
     Ok(process)

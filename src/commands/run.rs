@@ -2,7 +2,7 @@
 
 use super::container::{self, Container, Life};
 use super::host::Host;
-use super::protect;
+use super::{preserved, protect};
 use crate::cgroup::Counters;
 use crate::cli::{Global, RunArgs};
 use crate::error::{ExitCode, Result};
@@ -15,7 +15,7 @@ use crate::state::Phase;
 /// As [`container::make`]; the program cannot be executed.
 pub fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
     protect::own_binary()?;
-    container::check_preserved(args.launch.preserve_fds)?;
+    preserved::check(preserved::count(args.launch.preserve_fds)?)?;
     let host = Host::read()?;
     match args.detach {
         true => detached(global, args, &host),

@@ -89,6 +89,12 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         ) => {
             "the new user namespace has no rights here, as under Ubuntu's AppArmor restriction; `pinfold doctor` names the setting"
         }
+        (
+            Step::ConsolePty { .. },
+            Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR | Errno::EXDEV | Errno::ELOOP,
+        ) => {
+            "a terminal is made in the container's own devpts: mount one at /dev/pts, and nothing over its ptmx"
+        }
         (Step::ProveCwd, Errno::EXDEV) => {
             "the working directory lies outside the container: an escape attempt"
         }

@@ -8,7 +8,7 @@ use nix::sys::stat::Mode;
 
 use super::inspect::{self, Seen};
 use super::supervise::ENDING;
-use super::{Channel, failure, id_maps};
+use super::{Channel, failure, id_maps, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
@@ -245,6 +245,7 @@ fn meet(plan: &Plan, child: &mut Assembled, checks: &mut usize, last: Seen) -> R
         (0, _) => Err(failure::failed(plan, &child.records)),
         (_, [word]) if word == Meeting::Console as u8 => {
             child.console = fd;
+            lend_size(plan, child)?;
             go(child).map(|()| false)
         }
         (_, [word]) if word == Meeting::Check as u8 && *checks > 1 => {
@@ -259,6 +260,15 @@ fn meet(plan: &Plan, child: &mut Assembled, checks: &mut usize, last: Seen) -> R
             go(child).map(|()| true)
         }
         _ => Err(Error::internal("the child spoke a word that is not in the protocol")),
+    }
+}
+
+/// Before the program runs: it would otherwise find a terminal without a size.
+fn lend_size(plan: &Plan, child: &Assembled) -> Result<()> {
+    let lent = plan.steps.iter().any(|at| matches!(at.step, Step::ConsolePty { lent: true, .. }));
+    match &child.console {
+        Some(master) if lent => terminal::copy_size(master.as_fd()),
+        _ => Ok(()),
     }
 }
 

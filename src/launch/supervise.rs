@@ -137,6 +137,9 @@ pub fn supervise(
 fn relays(child: &Assembled, ending: &mut Ending) -> Result<Vec<(usize, Relay)>> {
     let mut relays = vec![];
     if let Some(master) = &child.console {
+        // Nobody else holds this descriptor, so it may be made nonblocking: a program that does
+        // not read what is typed must not hold pinfold up.
+        sys::file::set_nonblocking(master, true).call("fcntl")?;
         let second = || sys::file::duplicate(master.as_fd()).call("fcntl");
         let (input, output) = (own_stream(0).call("fcntl")?, own_stream(1).call("fcntl")?);
         relays.push((0, Relay::new(input, second()?, None).call("fstat")?));

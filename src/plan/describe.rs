@@ -26,6 +26,7 @@ impl Step {
             Self::ConsolePty { .. } => "console_pty",
             Self::MeetForHooks => "meet_for_hooks",
             Self::Pivot => "pivot",
+            Self::Chroot => "chroot",
             Self::RedirectStdio(_) => "redirect_stdio",
             Self::CloseFds => "close_fds",
             Self::Sysctl { .. } => "sysctl",
@@ -71,6 +72,7 @@ impl Step {
                 path.to_string_lossy().into_owned()
             }
             Self::Sysctl { key, .. } => key.to_string_lossy().into_owned(),
+            Self::ConsolePty { .. } => "/dev/pts/ptmx".to_owned(),
             Self::JoinNamespace { name, .. } => (*name).to_owned(),
             Self::Hostname(name) | Self::Domainname(name) => name.to_string_lossy().into_owned(),
             _ => String::new(),
@@ -97,6 +99,7 @@ impl Step {
             Self::SetGroups(groups) => format!("{groups:?}"),
             Self::SetGid(id) | Self::SetUid(id) => id.to_string(),
             Self::Umask(mask) => format!("{mask:04o}"),
+            Self::ConsolePty { size, owner, lent, .. } => format!("owner={owner} size={size:?} lent={lent}"),
             Self::BecomeInit { detached, deadline_ms } => {
                 format!("detached={detached} deadline_ms={deadline_ms:?}")
             }

@@ -25,6 +25,8 @@ pub struct Surroundings<'a> {
     pub outlives: bool,
     /// When an init that outlives pinfold ends everything, in milliseconds from its start.
     pub deadline_ms: Option<u64>,
+    /// The old root goes away; otherwise it stays below the new one (`--no-pivot`).
+    pub pivot: bool,
     /// A session keyring of its own.
     pub keyring: bool,
     /// How many descriptors from 3 on are handed to the program.
@@ -105,6 +107,7 @@ impl<'a> Surroundings<'a> {
             listener: None,
             outlives: false,
             deadline_ms: None,
+            pivot: true,
             keyring: true,
             preserved_fds: 0,
             streams: [None, None, None],

@@ -37,7 +37,7 @@ pub(super) fn steps(
     mount_all(&mut list, draft, binds, around)?;
     make_devices(&mut list, draft, devices)?;
     make_files(&mut list, draft, process)?;
-    console(&mut list, process)?;
+    console(&mut list, draft, process, around)?;
     leave_the_host(&mut list, draft, around);
     redirect(&mut list, around);
     become_the_user(&mut list, draft, process)?;
@@ -307,18 +307,28 @@ fn make_files(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
 }
 
 /// After /dev/pts is mounted, before the host is left.
-fn console(list: &mut List, process: &Process) -> Result<()> {
+fn console(list: &mut List, draft: &Draft, process: &Process, around: &Surroundings<'_>) -> Result<()> {
     if process.terminal {
         let target = Some(Target::new(Path::new("/dev/console"), TargetKind::File)?);
-        list.add("/process/terminal", Step::ConsolePty { target, size: process.console_size });
+        list.add("/process/terminal", console_pty(process, target, !around.outlives));
+        if !draft.init {
+            list.add("/process/terminal", Step::ControllingTerminal);
+        }
     }
     Ok(())
+}
+
+fn console_pty(process: &Process, target: Option<Target>, lent: bool) -> Step {
+    Step::ConsolePty { target, size: process.console_size, owner: process.uid, lent }
 }
 
 /// Masks and read-only paths come when all mounts are in place; then nothing of the host
 /// is left open.
 fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
-    list.add("", Step::Pivot);
+    match around.pivot {
+        true => list.add("", Step::Pivot),
+        false => list.add("--no-pivot", Step::Chroot),
+    }
     for (key, value, field) in &draft.sysctls {
         list.add(field, Step::Sysctl { key: key.clone(), value: value.clone() });
     }
@@ -406,9 +416,9 @@ fn run_program(
         list.add("", Step::Dumpable(false));
         list.add("", Step::BecomeInit { detached: around.outlives, deadline_ms: around.deadline_ms });
         list.add("", Step::NewSession);
-    }
-    if process.terminal {
-        list.add("/process/terminal", Step::ControllingTerminal);
+        if process.terminal {
+            list.add("/process/terminal", Step::ControllingTerminal);
+        }
     }
     list.add("", Step::ResetSignals);
     list.add("/process/args/0", Step::Exec);
@@ -432,12 +442,18 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
     join_cgroup(&mut list, joining.cgroup_files);
     let joins_pid = joining.nstypes & clone::CLONE_NEWPID != 0;
     let joins_user = joining.nstypes & clone::CLONE_NEWUSER != 0;
-    list.add("", Step::NewSession);
+    if !joins_pid {
+        list.add("", Step::NewSession);
+    }
     list.add("", Step::JoinContainer { pidfd: joining.pidfd, nstypes: joining.nstypes });
     if joins_user && draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
         list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
     }
     list.add("", Step::SessionKeyring);
+    if process.terminal {
+        // /dev/console is the container's first process's.
+        list.add("/process/terminal", console_pty(process, None, !joining.outlives));
+    }
     list.add("", Step::CloseFds);
     become_the_user(&mut list, draft, process)?;
     if joins_pid {
@@ -449,6 +465,11 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
         }
         list.add("", Step::Dumpable(false));
         list.add("", Step::EnterPidNamespace);
+        // Only who leads a session may take a terminal (ioctl_tty(2)), and this process is new.
+        list.add("", Step::NewSession);
+    }
+    if process.terminal {
+        list.add("/process/terminal", Step::ControllingTerminal);
     }
     if !joining.outlives {
         list.add("", Step::DieWithParent);

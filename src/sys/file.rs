@@ -163,6 +163,16 @@ pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
     done(unsafe { libc::syscall(libc::SYS_fchown, fd.as_raw_fd(), uid, gid) })
 }
 
+/// \[child\] fchown(2) of the user alone: the group stays, whatever it is.
+///
+/// # Errors
+/// As [`fchown`].
+pub fn fchown_user(fd: BorrowedFd<'_>, uid: u32) -> Result<()> {
+    known(uid, 0)?;
+    // SAFETY: takes no memory; the descriptor stays the caller's.
+    done(unsafe { libc::syscall(libc::SYS_fchown, fd.as_raw_fd(), uid, u32::MAX) })
+}
+
 /// \[child\] fchownat(2) with AT_EMPTY_PATH: as [`fchown`], for O_PATH descriptors too, and
 /// of a symlink itself.
 ///

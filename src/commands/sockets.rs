@@ -1,0 +1,111 @@
+//! `--console-socket` and `--pidfd-socket`: descriptors of the new process, sent to whoever
+//! listens on a socket of the caller's (unix(7), SCM_RIGHTS), with runc's words beside them.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use crate::cli::LaunchArgs;
+use crate::error::{Call, Context, Error, Result};
+use crate::launch::Assembled;
+use crate::sys;
+use crate::types::HostPath;
+
+/// Where the caller listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Sockets<'a> {
+    /// For the master end of the program's terminal.
+    pub console: Option<&'a HostPath>,
+    /// For a pidfd of the new process.
+    pub pidfd: Option<&'a HostPath>,
+}
+
+impl<'a> Sockets<'a> {
+    /// Those of `create` and `run`.
+    pub fn of(args: &'a LaunchArgs) -> Self {
+        Self { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() }
+    }
+
+    /// runc's rules, in its words, which callers match: a terminal of a process that outlives
+    /// pinfold goes to a socket, and nothing else does.
+    ///
+    /// # Errors
+    /// A terminal without a socket, or a socket without a terminal to send.
+    pub fn check_terminal(self, terminal: bool, detaches: bool) -> Result<()> {
+        let text = match (terminal && detaches, self.console.is_some()) {
+            (true, false) => "cannot allocate tty if runc will detach without setting console socket",
+            (false, true) => "cannot use console socket if runc will not detach or allocate tty",
+            _ => return Ok(()),
+        };
+        Err(Error::usage(text).field("--console-socket"))
+    }
+
+    /// Sends what was asked for. `kind` tells a reader of the pidfd what it got: `standard`
+    /// for a container's first process, `setns` for one of `exec`.
+    ///
+    /// # Errors
+    /// Nobody listens there; not a stream socket.
+    pub fn send(self, child: &Assembled, kind: &str) -> Result<()> {
+        if let (Some(path), Some(master)) = (self.console, &child.console) {
+            send(path.as_path(), b"/dev/ptmx", master.as_fd()).at("--console-socket")?;
+        }
+        match self.pidfd {
+            Some(path) => send(path.as_path(), kind.as_bytes(), child.pidfd.as_fd()).at("--pidfd-socket"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn send(path: &Path, words: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+    let stream =
+        socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
+    let listening = open_socket(path).on(path.display())?;
+    // sun_path holds 108 bytes (unix(7)); and what was opened is what is connected to.
+    let name = format!("/proc/self/fd/{}", listening.as_raw_fd());
+    let address = UnixAddr::new(name.as_str()).call("connect")?;
+    connect(stream.as_raw_fd(), &address).call("connect").on(path.display())?;
+    sys::socket::send_fd(stream.as_fd(), words, Some(fd)).call("sendmsg").on(path.display()).map(|_| ())
+}
+
+/// Never through a link that somebody planted in the socket's place.
+fn open_socket(path: &Path) -> Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let opened = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")?;
+    match sys::file::stat(opened.as_fd()).call("fstat")?.mode & libc::S_IFMT {
+        libc::S_IFSOCK => Ok(opened),
+        _ => Err(Error::call("connect", Errno::ENOTSOCK)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::FromOsStr;
+
+    #[test]
+    fn a_socket_is_for_a_terminal_that_outlives_pinfold() {
+        let path = HostPath::from_os_str("/s".as_ref()).ok();
+        // terminal, detaches, socket
+        let rows = [
+            (false, false, false, ""),
+            (false, true, false, ""),
+            (true, false, false, ""),
+            (true, true, true, ""),
+            (true, true, false, "cannot allocate tty if runc will detach"),
+            (true, false, true, "cannot use console socket if runc will not detach"),
+            (false, true, true, "cannot use console socket"),
+            (false, false, true, "cannot use console socket"),
+        ];
+        for (terminal, detaches, socket, text) in rows {
+            let sockets = Sockets { console: path.as_ref().filter(|_| socket), pidfd: None };
+            let said = sockets.check_terminal(terminal, detaches).err().map(|error| error.to_string());
+            let said = said.unwrap_or_default();
+            assert!(said.contains(text) && said.is_empty() == text.is_empty(), "{said}");
+        }
+    }
+}
