@@ -125,7 +125,7 @@ fn the_module_table_is_the_code() {
 /// The functions that lay down steps, with their bodies; those of a further file under `file::`.
 fn functions() -> BTreeMap<String, String> {
     let mut functions = BTreeMap::new();
-    for (file, prefix) in [("steps", ""), ("landlock", "landlock::")] {
+    for (file, prefix) in [("steps", ""), ("landlock", "landlock::"), ("hooks", "hooks::")] {
         for part in read(&format!("src/resolve/{file}.rs")).split("fn ").skip(1) {
             let name = word(part);
             functions.insert(format!("{prefix}{name}"), part[name.len()..].to_owned());
@@ -269,10 +269,6 @@ fn refused() -> BTreeSet<String> {
             let option = rest.split('"').next().filter(|option| option.starts_with("--"));
             refused.extend(option.map(str::to_owned));
         }
-    }
-    let hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
-    if hooks.iter().all(|hook| refused.remove(*hook)) {
-        refused.insert("hooks".to_owned());
     }
     refused
 }

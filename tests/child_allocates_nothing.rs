@@ -5,7 +5,7 @@
 //! counting allocator must be the whole program's.
 
 #![allow(unsafe_code, reason = "a global allocator is unsafe by its trait")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -88,7 +88,17 @@ const LAUNCHES: &[(&str, &[&str], bool)] = &[
     ),
     ("no such program", &["sandbox", "--", "no-such-program"], false),
     ("a step that fails", &["sandbox", "--ro", "/etc/hostname:/usr/no/such/place", "--", "true"], false),
-    ("a bundle", &["run", "--bundle", "BUNDLE", "pinfold-allocates-nothing"], true),
+    ("a bundle with hooks", &["run", "--bundle", "BUNDLE", "pinfold-allocates-nothing"], true),
+    (
+        "a hook that fails",
+        &["run", "--bundle", "BUNDLE", "--config", "BUNDLE/hook-fails.json", "pinfold-allocates-nothing"],
+        false,
+    ),
+    (
+        "a hook out of time",
+        &["run", "--bundle", "BUNDLE", "--config", "BUNDLE/hook-late.json", "pinfold-allocates-nothing"],
+        false,
+    ),
 ];
 
 fn main() {
@@ -147,7 +157,7 @@ fn make_bundle(directory: &Path) {
     std::fs::copy("/bin/busybox", bin.join("true")).unwrap();
     let namespaces = ["pid", "ipc", "uts", "mount", "network", "cgroup"];
     let namespaces = namespaces.map(|name| serde_json::json!({ "type": name }));
-    let config = serde_json::json!({
+    let mut config = serde_json::json!({
         "ociVersion": "1.0.2",
         "hostname": "h",
         "root": {"path": "rootfs", "readonly": true},
@@ -170,5 +180,14 @@ fn make_bundle(directory: &Path) {
             "readonlyPaths": ["/proc/sys"]
         }
     });
+    let inside = serde_json::json!([{"path": "/bin/true", "env": ["A=b"], "timeout": 20}]);
+    config["hooks"] = serde_json::json!({
+        "createRuntime": inside, "createContainer": inside, "startContainer": inside,
+    });
     std::fs::write(directory.join("config.json"), config.to_string()).unwrap();
+    for (name, script) in [("hook-fails", "echo no >&2; exit 1"), ("hook-late", "sleep 9")] {
+        let hook = serde_json::json!({"path": "/bin/sh", "args": ["sh", "-c", script], "timeout": 1});
+        config["hooks"]["createContainer"] = serde_json::json!([hook]);
+        std::fs::write(directory.join(name.to_owned() + ".json"), config.to_string()).unwrap();
+    }
 }

@@ -8,6 +8,8 @@
 mod confine;
 mod console;
 mod credentials;
+mod hook;
+pub use hook::{HookRun, run_hook};
 mod init;
 pub use init::SIGNAL;
 mod meet;
@@ -73,12 +75,13 @@ impl Child<'_> {
             Step::Domainname(name) => sys::host::setdomainname(name),
             Step::Personality(persona) => sys::personality::personality(*persona).map(|_| ()),
             Step::CutPropagation { flags } => mounts::set_root_propagation(*flags),
-            Step::AttachRoot { from, attrs } => self.attach_root(from, *attrs),
+            Step::AttachRoot { from, attrs, onto } => self.attach_root(from, *attrs, onto.as_ref()),
             Step::Make(made) => place::make(self.root()?, made),
             Step::Mount { from, target, propagation } => mounts::mount(self.root()?, from, target, *propagation),
             Step::MakeCwd(target) => place::make_directory(self.root()?, target, 0o755),
             Step::ConsolePty { target, size, owner, lent } => self.console_pty(target.as_ref(), *size, *owner, *lent),
             Step::MeetForHooks => self.meet(Meeting::Hooks),
+            Step::CreateContainerHook(hook, state) => self.create_container_hook(hook, state),
             Step::Pivot => self.pivot(),
             Step::Chroot => self.chroot(),
             Step::RedirectStdio(streams) => root::redirect_stdio(streams),
@@ -108,6 +111,7 @@ impl Child<'_> {
             Step::Landlock { ruleset, rules, flags } => confine::landlock(ruleset, rules, *flags),
             Step::MeetForCheck => self.meet(Meeting::Check),
             Step::AwaitStart { listener } => self.await_start(listener),
+            Step::StartContainerHook(hook, state) => self.start_container_hook(hook, state),
             Step::EnterPidNamespace => self.enter_pid_namespace(),
             Step::BecomeInit { detached, deadline_ms } => self.become_init(*detached, *deadline_ms),
             Step::ControllingTerminal => console::take_control(),

@@ -48,9 +48,14 @@ fn put(tree: BorrowedFd<'_>, place: BorrowedFd<'_>, target: &Target, propagation
 const EVERYWHERE: u32 = libc::AT_EMPTY_PATH.cast_unsigned() | mount::AT_RECURSIVE;
 
 /// Opens a host path again from this mount namespace, makes sure that it is the object
-/// that was judged, and clones that very descriptor. ESTALE: it is not; the parent has
-/// just resolved the path, so that nothing or a link in its place is a swap too.
+/// that was judged, and clones that very descriptor.
 pub(super) fn reopen(reopened: &Reopened) -> Result<OwnedFd, Errno> {
+    clone_tree(same_object(reopened)?.as_fd())
+}
+
+/// The object that was judged, opened from this mount namespace. ESTALE: the path leads to
+/// another; the parent has just resolved it, so that nothing or a link there is a swap too.
+pub(super) fn same_object(reopened: &Reopened) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
@@ -61,10 +66,7 @@ pub(super) fn reopen(reopened: &Reopened) -> Result<OwnedFd, Errno> {
     let stat = sys::file::stat(object.as_fd())?;
     let same =
         (stat.dev, stat.ino, stat.mode & libc::S_IFMT) == (reopened.dev, reopened.ino, reopened.file_type);
-    if !same {
-        return Err(Errno::ESTALE);
-    }
-    clone_tree(object.as_fd())
+    if same { Ok(object) } else { Err(Errno::ESTALE) }
 }
 
 fn clone_tree(object: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {

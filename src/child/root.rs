@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
 use super::{Child, Done, mounts};
-use crate::plan::RootFrom;
+use crate::plan::{Reopened, RootFrom, Step};
 use crate::sys::{self, mount};
 
 impl Child<'_> {
@@ -15,8 +15,13 @@ impl Child<'_> {
     ///
     /// `attrs` are for all of it, read-only for what came with it from below: the root
     /// itself takes mount points until it turns read-only in a step of its own.
-    pub(super) fn attach_root(&mut self, from: &RootFrom, attrs: u64) -> Done {
-        let old = own_root()?;
+    ///
+    /// `onto`: where hooks look at it before the pivot, it lies on its own directory instead.
+    pub(super) fn attach_root(&mut self, from: &RootFrom, attrs: u64, onto: Option<&Reopened>) -> Done {
+        let old = match onto {
+            Some(directory) => mounts::same_object(directory)?,
+            None => own_root()?,
+        };
         let tree = match from {
             RootFrom::Tree(tree) => sys::file::duplicate(tree.as_fd())?,
             RootFrom::Path(reopened) => mounts::reopen(reopened)?,
@@ -50,6 +55,12 @@ impl Child<'_> {
                 Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
+        }
+        // A root that hooks looked at lies on its own directory: a way out of the chroot would
+        // lead to the host's `/`, and not to itself.
+        let elsewhere = |step: &Step| matches!(step, Step::AttachRoot { onto: Some(_), .. });
+        if self.plan.steps.iter().any(|planned| elsewhere(&planned.step)) {
+            mount::move_mount(self.root()?, own_root()?.as_fd(), c"", 0)?;
         }
         nix::unistd::fchdir(self.root()?)?;
         nix::unistd::chroot(c".")?;

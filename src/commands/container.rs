@@ -8,11 +8,11 @@ use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
 use super::sockets::Sockets;
-use super::{pid_file, preserved};
+use super::{hooks, pid_file, preserved};
 use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
-use crate::draft::{self, Draft, Extras};
-use crate::error::{Context, Error, Result};
+use crate::draft::{self, Draft, DraftHook, Extras};
+use crate::error::{Context, Error, Kind, Result};
 use crate::launch::{self, Assembled};
 use crate::plan::Plan;
 use crate::policy;
@@ -40,6 +40,8 @@ pub struct Container {
     pub plan: Plan,
     /// The process.
     pub child: Assembled,
+    /// The hooks of its configuration.
+    pub hooks: Vec<DraftHook>,
 }
 
 /// Makes a container. On failure nothing of it is left.
@@ -63,12 +65,22 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     let entry = Entry::make(global, host, new)?;
     entry.save_config(&bundle.text)?;
     match assemble(args, host, &bundle, &draft, group.as_ref(), &entry, life) {
-        Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child }),
+        Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child, hooks: draft.hooks }),
         Err(error) => {
+            let state = entry.state()?;
             entry.remove()?;
+            if was_begun(&error) {
+                hooks::poststop(&draft.hooks, &state)?;
+            }
             Err(error)
         }
     }
+}
+
+/// Whether anything was tried that a poststop hook may have to undo, as runc sees it; never
+/// after a refusal.
+fn was_begun(error: &Error) -> bool {
+    !matches!(error.class(), Kind::Usage | Kind::PolicyRefused | Kind::Internal)
 }
 
 fn refuse_unsupported(global: &Global) -> Result<()> {
@@ -162,10 +174,17 @@ fn in_cgroup(
         pivot: !args.no_pivot,
         keyring: !args.no_new_keyring,
         preserved_fds: preserved::count(args.preserve_fds)?,
+        hook_states: hooks::states(draft, &entry.state()?)?,
         ..Surroundings::foreground(&host.facts)
     };
     let mut finished = resolve::finish(draft, facts, around)?;
-    let child = launch::assemble(&mut finished.plan, cgroup)?;
+    let child = launch::assemble_with(&mut finished.plan, cgroup, &mut |child, list| {
+        entry.update(|state| {
+            state.init = Process::of(child.pid)?;
+            Ok(())
+        })?;
+        hooks::at_create(list, &entry.state()?, bundle.dir.as_fd(), child.interrupts())
+    })?;
     Sockets::of(args).send(&child, "standard")?;
     entry.update(|state| {
         state.init = Process::of(child.pid)?;

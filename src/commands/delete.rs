@@ -1,18 +1,10 @@
 //! `delete`: removes a stopped container and all that create made, and nothing else.
 
-use std::time::Duration;
-
-use super::entry;
 use super::host::Host;
+use super::{destroy, entry};
 use crate::cli::{DeleteArgs, Global};
-use crate::error::{Error, ExitCode, Result};
-use crate::state::{Action, State, StateRoot, Status, id_range};
-
-/// How long the kernel may take to end a killed tree.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// When to look whether its parent has reaped it.
-const REAPED_AFTER_MS: [u64; 6] = [0, 1, 4, 15, 30, 50];
+use crate::error::{ExitCode, Result};
+use crate::state::{Action, Status};
 
 /// Deletes a container.
 ///
@@ -33,59 +25,9 @@ pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
         if !args.force {
             status.may(Action::Delete, &id)?;
         }
-        if status != Status::Stopped {
-            end(&host, &state)?;
-        }
+        destroy::stop(&host, &state)?;
         state
     };
-    entry::remove_cgroup(&host, &state)?;
-    if let Some(slot) = state.id_range {
-        id_range::release(&StateRoot::open(None)?, slot)?;
-    }
-    root.remove(dir)?;
+    destroy::remove(&root, dir, &host, &state)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Kills the first process, with which the kernel ends its pid namespace, and the cgroup.
-fn end(host: &Host, state: &State) -> Result<()> {
-    if let Some(init) = state.init {
-        match super::kill::send(init, libc::SIGKILL) {
-            Err(error) if error.errno().is_some() => return Err(error),
-            _ => {}
-        }
-        wait_for_end(init)?;
-    }
-    entry::remove_cgroup(host, state)
-}
-
-fn wait_for_end(init: crate::state::Process) -> Result<()> {
-    use std::os::fd::AsFd;
-    let Ok(pidfd) = crate::sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(init.pid)) else {
-        return Ok(());
-    };
-    if !init.lives()? {
-        return Ok(());
-    }
-    let mut watched = [crate::sys::poll::PollFd::new(pidfd.as_fd(), crate::sys::poll::POLLIN)];
-    let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
-    match crate::sys::poll::ppoll(&mut watched, Some(patience)) {
-        Ok(0) => Err(Error::setup("the container's first process does not end")
-            .hint("it may hang in the kernel; see /proc/PID/stack")),
-        Ok(_) | Err(nix::errno::Errno::EINTR) => wait_until_reaped(pidfd.as_fd()),
-        Err(errno) => Err(Error::call("ppoll", errno)),
-    }
-}
-
-/// Whoever is its parent reaps it; until then its number is still seen in /proc. A pidfd
-/// hangs up when that has happened, but wakes nobody for it, so it is asked a few times.
-fn wait_until_reaped(pidfd: std::os::fd::BorrowedFd<'_>) -> Result<()> {
-    for wait in REAPED_AFTER_MS {
-        let mut watched = [crate::sys::poll::PollFd::new(pidfd, 0)];
-        match crate::sys::poll::ppoll(&mut watched, Some(wait)) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-            Ok(_) => return Ok(()),
-            Err(errno) => return Err(Error::call("ppoll", errno)),
-        }
-    }
-    Ok(())
 }

@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::hooks;
 use super::host::Host;
 use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::Global;
 use crate::error::{Call, Error, Result};
+use crate::plan::HookKind;
 use crate::state::{self, ContainerDir, ContainerKind, Phase, Process, START_SOCKET, State, StateRoot};
 use crate::sys;
 
@@ -51,7 +53,7 @@ impl Entry {
     /// The id is taken; the state directory cannot be made or is not the caller's.
     pub fn make(global: &Global, host: &Host, new: NewEntry) -> Result<Self> {
         let root = open_root(global)?;
-        sweep(&root, host)?;
+        sweep(&root, host, Thorough::No)?;
         let entry = Self { dir: root.create(&new.id)?, root };
         match entry.save(new) {
             Ok(()) => Ok(entry),
@@ -136,7 +138,15 @@ impl Entry {
     /// # Errors
     /// unlinkat(2).
     pub fn remove(self) -> Result<()> {
-        self.root.remove(self.dir)
+        self.root.remove(self.dir).map(drop)
+    }
+
+    /// The record as it is now.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn state(&self) -> Result<State> {
+        self.dir.load()
     }
 }
 
@@ -154,6 +164,16 @@ pub fn open_root(global: &Global) -> Result<StateRoot> {
     StateRoot::open(global.root.as_ref().map(|path| path.as_path()))
 }
 
+/// Whether a sweep does all that `delete` would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thorough {
+    /// With the poststop hooks: `gc`.
+    Yes,
+    /// An entry with poststop hooks stays for `gc` and `delete`: a hook that hangs must not
+    /// keep a launch that has nothing to do with it from starting.
+    No,
+}
+
 /// What a sweep came to.
 #[derive(Debug, Default)]
 pub struct Swept {
@@ -168,16 +188,31 @@ pub struct Swept {
 ///
 /// # Errors
 /// The state directory cannot be read.
-pub fn sweep(root: &StateRoot, host: &Host) -> Result<Swept> {
+pub fn sweep(root: &StateRoot, host: &Host, thorough: Thorough) -> Result<Swept> {
     let mut swept = Swept::default();
     for stale in state::stale(root)?.stale {
-        let cgroup = stale.state.as_ref().map_or(Ok(()), |state| remove_cgroup(host, state));
-        match cgroup.and_then(|()| root.remove(stale.dir)) {
-            Ok(()) => swept.removed += 1,
+        match sweep_one(root, host, stale, thorough) {
+            Ok(removed) => swept.removed += usize::from(removed),
             Err(error) => swept.kept.push(error),
         }
     }
     Ok(swept)
+}
+
+fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thorough) -> Result<bool> {
+    let Some(state) = &stale.state else { return root.remove(stale.dir) };
+    remove_cgroup(host, state)?;
+    // A launch that was killed early has no configuration yet, and ran no hook.
+    let kept = hooks::kept(&stale.dir, state).unwrap_or_default();
+    let has_poststop = kept.iter().any(|hook| hook.kind == HookKind::Poststop);
+    if has_poststop && thorough == Thorough::No {
+        return Ok(false);
+    }
+    let removed = root.remove(stale.dir)?;
+    if removed {
+        hooks::poststop(&kept, state)?;
+    }
+    Ok(removed)
 }
 
 /// Kills what is left in a container's cgroup and removes it.

@@ -2,11 +2,11 @@
 
 use super::container::{self, Container, Life};
 use super::host::Host;
-use super::{preserved, protect};
+use super::{hooks, preserved, protect};
 use crate::cgroup::Counters;
 use crate::cli::{Global, RunArgs};
 use crate::error::{ExitCode, Result};
-use crate::launch::{self, Ending, Evidence};
+use crate::launch::{self, Ending, Evidence, HookPlace};
 use crate::state::Phase;
 
 /// Runs a container.
@@ -64,19 +64,24 @@ fn supervise(container: &Container, signals: &std::os::fd::OwnedFd, ending: Endi
     Ok(launch::outcome(&evidence).own_code())
 }
 
+/// It runs, and its poststart hooks have.
 fn mark_started(container: &Container) -> Result<()> {
     container.entry.update(|state| {
         state.phase = Phase::Started;
         Ok(())
-    })
+    })?;
+    let place = HookPlace { cwd: None, interrupts: Some(container.child.interrupts()) };
+    hooks::poststart(&container.hooks, &container.entry.state()?, &place)
 }
 
 /// What `delete` does, for a container that this process made.
 fn remove(container: Container) -> Result<()> {
+    let state = container.entry.state()?;
     drop(container.child);
     if let Some(cgroup) = &container.cgroup {
         cgroup.kill()?;
         cgroup.remove()?;
     }
-    container.entry.remove()
+    container.entry.remove()?;
+    hooks::poststop(&container.hooks, &state)
 }

@@ -5,9 +5,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use super::entry;
+use super::host::Host;
+use super::{destroy, entry, hooks};
 use crate::cli::{Global, StartArgs};
 use crate::error::{Call, Error, ExitCode, Kind, Result};
+use crate::launch::{self, HookPlace};
 use crate::plan::Records;
 use crate::state::{Action, ContainerDir, Phase, State, Status};
 use crate::sys;
@@ -17,23 +19,41 @@ const GO: &[u8] = b"g";
 /// Starts a created container.
 ///
 /// # Errors
-/// It is not in the created state; the program cannot be executed.
+/// It is not in the created state; the program cannot be executed; a startContainer or
+/// poststart hook failed, and with it the container is gone.
 pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
+    let before = dir.load()?;
+    match started(&dir)
+        .and_then(|state| hooks::poststart(&hooks::kept(&dir, &state)?, &state, &HookPlace::default()))
+    {
+        // runtime.md, "Lifecycle", steps 9 and 10: stopped, destroyed, an error.
+        Err(error) if error.class() == Kind::HookFailed => {
+            let host = Host::read()?;
+            destroy::stop(&host, &before)?;
+            destroy::remove(&root, dir, &host, &before)?;
+            Err(error)
+        }
+        other => other.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// The container runs; nobody else changes it meanwhile, and a hook may once it does.
+fn started(dir: &ContainerDir) -> Result<State> {
     let changes = dir.lock_changes()?;
     let mut state = changes.load()?;
     Status::observe(&state)?.may(Action::Start, dir.id())?;
-    if !has_process(&dir)? {
+    if !has_process(dir)? {
         return Err(Error::usage("the configuration has no process to start").field("/process"));
     }
-    let records = release(&dir, &state)?;
+    let records = release(dir, &state)?;
     if !records.executed() {
         return Err(failed(&records));
     }
     state.phase = Phase::Started;
     changes.save(&state)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(state)
 }
 
 fn has_process(dir: &ContainerDir) -> Result<bool> {
@@ -73,6 +93,7 @@ fn check_peer(stream: &OwnedFd, state: &State) -> Result<()> {
 fn failed(records: &Records) -> Error {
     let errno = records.failure().map(|failure| failure.errno);
     match errno {
+        Some(Errno::ECANCELED) => launch::failed_hook(records, None),
         Some(Errno::ENOENT) => Error::new(Kind::ExecNotFound, "exec: no such file or directory")
             .field("/process/args/0")
             .hint("the program, its interpreter (the `#!` line) or its ELF loader does not exist inside"),

@@ -66,6 +66,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         limits: limits(&linux, extras, facts)?,
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
         init: extras.init,
+        hooks: hooks(spec, extras)?,
         process: program,
         join,
         id_maps,
@@ -115,19 +116,8 @@ fn check_version(version: &str) -> Result<()> {
 }
 
 fn refuse_unsupported(spec: &Spec) -> Result<()> {
-    let hooks = spec.hooks().as_ref();
-    let given = |list: Option<&Option<Vec<oci_spec::runtime::Hook>>>| {
-        list.is_some_and(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
-    };
-    let prestart = hooks.map(|hooks| hooks.prestart());
     let linux = spec.linux().as_ref();
     let asked = [
-        (given(prestart), "/hooks/prestart"),
-        (given(hooks.map(|hooks| hooks.create_runtime())), "/hooks/createRuntime"),
-        (given(hooks.map(|hooks| hooks.create_container())), "/hooks/createContainer"),
-        (given(hooks.map(|hooks| hooks.start_container())), "/hooks/startContainer"),
-        (given(hooks.map(|hooks| hooks.poststart())), "/hooks/poststart"),
-        (given(hooks.map(|hooks| hooks.poststop())), "/hooks/poststop"),
         (linux.is_some_and(|linux| linux.intel_rdt().is_some()), "/linux/intelRdt"),
         (linux.is_some_and(|linux| linux.time_offsets().is_some()), "/linux/timeOffsets"),
         (linux.is_some_and(|linux| linux.memory_policy().is_some()), "/linux/memoryPolicy"),
@@ -143,6 +133,15 @@ fn refuse_unsupported(spec: &Spec) -> Result<()> {
     match asked.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(unsupported(field)),
         None => Ok(()),
+    }
+}
+
+/// `sandbox` is asked by options, and none of them names a hook.
+fn hooks(spec: &Spec, extras: &Extras) -> Result<Vec<super::DraftHook>> {
+    let hooks = super::hooks(spec)?;
+    match (extras.door, hooks.is_empty()) {
+        (Door::Oci, _) | (_, true) => Ok(hooks),
+        (Door::Sandbox, false) => Err(Error::usage("a sandbox runs no hooks").field("/hooks")),
     }
 }
 

@@ -5,6 +5,7 @@
 //! runtime-spec: config.md, config-linux.md.
 
 mod build;
+mod hooks;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -12,6 +13,7 @@ mod process;
 mod sysctl;
 
 pub use build::build;
+pub use hooks::{DraftHook, hooks};
 pub use mount_options::MountOptions;
 pub use process::capability_mask;
 
@@ -184,6 +186,8 @@ pub struct Draft {
     pub cgroup_path: Option<CgroupPath>,
     /// A pid 1 of pinfold's own.
     pub init: bool,
+    /// The hooks, in the order of the lifecycle.
+    pub hooks: Vec<DraftHook>,
 }
 
 /// A namespace joined by path.

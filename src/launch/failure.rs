@@ -8,7 +8,7 @@ use crate::plan::{Failure, MountFrom, Plan, Planned, Records, RootFrom, Step};
 /// The error that the records tell of; a child that ended without a word is one too.
 pub fn failed(plan: &Plan, records: &Records) -> Error {
     match records.failure() {
-        Some(failure) => describe_failure(plan, failure),
+        Some(failure) => describe_failure(plan, records, failure),
         None => silent(plan, records),
     }
 }
@@ -22,11 +22,16 @@ fn silent(plan: &Plan, records: &Records) -> Error {
 }
 
 /// The error for one recorded failure.
-pub fn describe_failure(plan: &Plan, failure: Failure) -> Error {
+pub fn describe_failure(plan: &Plan, records: &Records, failure: Failure) -> Error {
     match plan.steps.get(failure.index) {
         None => Error::internal("the child recorded a step that the plan does not have"),
         Some(planned) => match planned.step {
             Step::FindProgram | Step::Exec => program_error(plan, planned, failure.errno),
+            Step::CreateContainerHook(ref hook, _) | Step::StartContainerHook(ref hook, _)
+                if failure.errno == Errno::ECANCELED =>
+            {
+                super::failed_hook(records, Some(hook)).step(planned.step.name())
+            }
             _ => step_error(planned, failure.errno),
         },
     }
@@ -56,7 +61,9 @@ fn step_error(planned: &Planned, errno: Errno) -> Error {
 fn is_swap(step: &Step, errno: Errno) -> bool {
     let compared = matches!(
         step,
-        Step::Mount { from: MountFrom::Path(..), .. } | Step::AttachRoot { from: RootFrom::Path(_), .. }
+        Step::Mount { from: MountFrom::Path(..), .. }
+            | Step::AttachRoot { from: RootFrom::Path(_), .. }
+            | Step::AttachRoot { onto: Some(_), .. }
     );
     compared && errno == Errno::ESTALE
 }

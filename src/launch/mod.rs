@@ -4,6 +4,7 @@
 mod channel;
 mod drain;
 mod failure;
+mod hook;
 mod id_maps;
 mod inspect;
 mod relay;
@@ -14,6 +15,7 @@ mod verdict;
 
 pub use channel::Channel;
 pub use failure::{describe_failure, failed};
-pub use start::{Assembled, assemble};
+pub use hook::{HookPlace, failed_hook, run_runtime_hook};
+pub use start::{Assembled, assemble, assemble_with};
 pub use supervise::{Cause, Ended, Ending, Stream, signals, supervise};
 pub use verdict::{Evidence, Outcome, OutcomeKind, outcome};

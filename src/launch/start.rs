@@ -12,7 +12,7 @@ use super::{Channel, failure, id_maps, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::{Meeting, Plan, Records, Step};
+use crate::plan::{Hook, Meeting, Plan, Records, Step};
 use crate::sys::poll::{POLLIN, PollFd};
 use crate::sys::{self, clone::Cloned};
 
@@ -46,6 +46,11 @@ pub struct Assembled {
 }
 
 impl Assembled {
+    /// Readable when somebody asks for the end of a launch that is being set up.
+    pub fn interrupts(&self) -> BorrowedFd<'_> {
+        self.interrupts.as_fd()
+    }
+
     /// The child lives on by itself from here.
     pub fn release(&mut self) {
         self.released = true;
@@ -140,6 +145,21 @@ impl Drop for Assembled {
 /// # Errors
 /// What the child recorded, or what the check from outside found.
 pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
+    assemble_with(plan, cgroup, &mut |_, _| Err(Error::internal("nobody is there to run the hooks")))
+}
+
+/// What the parent does while the child waits before the pivot: its hooks.
+pub type AtHooks<'a> = dyn FnMut(&Assembled, &[Hook]) -> Result<()> + 'a;
+
+/// As [`assemble`], of a Plan that may have hooks.
+///
+/// # Errors
+/// Those, and what `at_hooks` says.
+pub fn assemble_with(
+    plan: &mut Plan,
+    cgroup: Option<&Cgroup>,
+    at_hooks: &mut AtHooks<'_>,
+) -> Result<Assembled> {
     let channel = Channel::open()?;
     plan.keep_fds = kept(plan, &channel);
     channel.records.finish_line(plan.steps.len().saturating_sub(1));
@@ -175,7 +195,7 @@ pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
     go(&assembled)?;
     let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
     let seen = if checks > 1 { Seen::Status } else { Seen::All };
-    while !meet(plan, &mut assembled, &mut checks, seen)? {}
+    while !meet(plan, &mut assembled, &mut checks, seen, at_hooks)? {}
     Ok(assembled)
 }
 
@@ -234,7 +254,13 @@ fn go(child: &Assembled) -> Result<()> {
 
 /// One meeting; true when it was the last. Of two checks, the last sees what it can: the
 /// child hides itself by then (`resolve::join`).
-fn meet(plan: &Plan, child: &mut Assembled, checks: &mut usize, last: Seen) -> Result<bool> {
+fn meet(
+    plan: &Plan,
+    child: &mut Assembled,
+    checks: &mut usize,
+    last: Seen,
+    at_hooks: &mut AtHooks<'_>,
+) -> Result<bool> {
     let mut word = [0_u8; 1];
     child.wait_for(child.socket.as_fd())?;
     let (length, fd) = match sys::socket::recv_fd(child.socket.as_fd(), &mut word) {
@@ -243,6 +269,10 @@ fn meet(plan: &Plan, child: &mut Assembled, checks: &mut usize, last: Seen) -> R
     };
     match (length, word) {
         (0, _) => Err(failure::failed(plan, &child.records)),
+        (_, [word]) if word == Meeting::Hooks as u8 => {
+            at_hooks(child, &plan.parent.runtime_hooks)?;
+            go(child).map(|()| false)
+        }
         (_, [word]) if word == Meeting::Console as u8 => {
             child.console = fd;
             lend_size(plan, child)?;

@@ -25,6 +25,7 @@ impl Step {
             Self::MakeCwd(_) => "make_cwd",
             Self::ConsolePty { .. } => "console_pty",
             Self::MeetForHooks => "meet_for_hooks",
+            Self::CreateContainerHook(..) => "create_container_hook",
             Self::Pivot => "pivot",
             Self::Chroot => "chroot",
             Self::RedirectStdio(_) => "redirect_stdio",
@@ -54,6 +55,7 @@ impl Step {
             Self::Landlock { .. } => "landlock",
             Self::MeetForCheck => "meet_for_check",
             Self::AwaitStart { .. } => "await_start",
+            Self::StartContainerHook(..) => "start_container_hook",
             Self::EnterPidNamespace => "enter_pid_namespace",
             Self::LateSeccomp(..) => "late_seccomp",
             Self::BecomeInit { .. } => "become_init",
@@ -82,7 +84,11 @@ impl Step {
     /// One line that says all of it, without file descriptor numbers.
     pub fn describe(&self) -> String {
         let detail = match self {
-            Self::AttachRoot { from, attrs } => format!("{} attrs={attrs:#x}", from.describe()),
+            Self::AttachRoot { from, attrs, onto } => {
+                let place = if onto.is_some() { " in its own place" } else { "" };
+                format!("{} attrs={attrs:#x}{place}", from.describe())
+            }
+            Self::CreateContainerHook(hook, _) | Self::StartContainerHook(hook, _) => hook.describe(),
             Self::Mount { from, propagation, .. } => {
                 format!("{} propagation={propagation:#x}", from.describe())
             }

@@ -7,11 +7,15 @@
 mod describe;
 mod digest;
 mod expected;
+mod hook;
+mod hook_record;
 mod record;
 mod target;
 
 pub use digest::digest;
 pub use expected::{Expected, ExpectedMount};
+pub use hook::{Hook, HookKind, HookState};
+pub use hook_record::{HookEnd, How, Stream};
 pub use record::{Failure, Records};
 pub use target::{Target, TargetKind};
 
@@ -105,6 +109,8 @@ pub struct ParentPlan {
     pub setgroups_denied: bool,
     /// /proc/PID/oom_score_adj.
     pub oom_score_adj: Option<i32>,
+    /// Run in the runtime's namespaces while the child waits before the pivot.
+    pub runtime_hooks: Vec<Hook>,
     /// getrlimit(2) resources with soft and hard values, set as the very last thing.
     pub rlimits: Vec<(u32, u64, u64)>,
 }
@@ -223,12 +229,13 @@ pub enum Step {
     Domainname(CString),
     Personality(u32),
     CutPropagation { flags: u64 },
-    AttachRoot { from: RootFrom, attrs: u64 },
+    AttachRoot { from: RootFrom, attrs: u64, onto: Option<Reopened> },
     Make(Made),
     Mount { from: MountFrom, target: Target, propagation: u64 },
     MakeCwd(Target),
     ConsolePty { target: Option<Target>, size: Option<(u16, u16)>, owner: u32, lent: bool },
     MeetForHooks,
+    CreateContainerHook(Hook, HookState),
     Pivot,
     Chroot,
     RedirectStdio([Option<OwnedFd>; 3]),
@@ -258,6 +265,7 @@ pub enum Step {
     Landlock { ruleset: OwnedFd, rules: Vec<(CString, u64)>, flags: u32 },
     MeetForCheck,
     AwaitStart { listener: OwnedFd },
+    StartContainerHook(Hook, HookState),
     EnterPidNamespace,
     LateSeccomp(Vec<seccompiler::sock_filter>, u64),
     BecomeInit { detached: bool, deadline_ms: Option<u64> },

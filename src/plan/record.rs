@@ -52,13 +52,13 @@ impl Records {
         Ok(Self { page: SharedPage::map(fd)? })
     }
 
-    fn store(&self, word: usize, value: u64) {
+    pub(super) fn store(&self, word: usize, value: u64) {
         if let Some(cell) = self.page.word(word) {
             cell.store(value, Ordering::SeqCst);
         }
     }
 
-    fn load(&self, word: usize) -> u64 {
+    pub(super) fn load(&self, word: usize) -> u64 {
         self.page.word(word).map_or(0, |cell| cell.load(Ordering::SeqCst))
     }
 

@@ -4,11 +4,20 @@ use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 
-use super::{Facts, Identity, expected, program, steps};
+use super::{Facts, Identity, expected, hooks, program, steps};
 use crate::draft::{Draft, HostFacts};
 use crate::error::{Error, Result};
-use crate::plan::{ParentPlan, Plan};
+use crate::plan::{HookState, ParentPlan, Plan};
 use crate::sys::clone;
+
+/// The states that hooks in the container's namespaces are told.
+#[derive(Debug, Default)]
+pub struct HookStates {
+    /// Of a container that is being created.
+    pub creating: HookState,
+    /// Of one that is about to be started.
+    pub created: HookState,
+}
 
 /// What the launch is embedded in.
 #[derive(Debug)]
@@ -33,6 +42,8 @@ pub struct Surroundings<'a> {
     pub preserved_fds: u16,
     /// stdin, stdout, stderr that replace the inherited ones.
     pub streams: [Option<OwnedFd>; 3],
+    /// For the hooks.
+    pub hook_states: HookStates,
 }
 
 /// A bind with the identity of what was judged, for the report and the state.
@@ -89,6 +100,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
             by_own_right: around.facts.maps_own_ids_only,
             setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
+            runtime_hooks: hooks::runtime_hooks(draft),
             rlimits: process.rlimits.clone(),
         },
         expected: expected::expected(draft, process),
@@ -111,6 +123,7 @@ impl<'a> Surroundings<'a> {
             keyring: true,
             preserved_fds: 0,
             streams: [None, None, None],
+            hook_states: HookStates::default(),
         }
     }
 }

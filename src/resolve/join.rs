@@ -48,6 +48,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
         keep_fds: vec![],
         preserved_fds,
         parent: ParentPlan {
+            runtime_hooks: vec![],
             id_maps: None,
             by_own_right: false,
             setgroups_denied: draft.setgroups_denied,

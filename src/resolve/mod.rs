@@ -7,6 +7,7 @@
 mod below;
 mod expected;
 mod finish;
+mod hooks;
 mod idmap;
 mod join;
 mod landlock;
@@ -16,6 +17,6 @@ mod steps;
 mod trees;
 
 pub use below::Submount;
-pub use finish::{Bound, Finished, Surroundings, finish};
+pub use finish::{Bound, Finished, HookStates, Surroundings, finish};
 pub use join::{Joining, join};
 pub use pin::{Facts, Identity, Pinned, pin};

@@ -5,19 +5,19 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Facts, Surroundings, landlock, trees};
+use super::{Facts, Surroundings, hooks, landlock, trees};
 use crate::draft::{Draft, DraftEntry, DraftFile, DraftMount, MountOptions, MountSource, OwnerMap, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
 use crate::sys::clone;
 
 /// The steps in the making.
-struct List {
+pub(super) struct List {
     steps: Vec<Planned>,
 }
 
 impl List {
-    fn add(&mut self, field: &str, step: Step) {
+    pub(super) fn add(&mut self, field: &str, step: Step) {
         self.steps.push(Planned { field: field.to_owned(), step });
     }
 }
@@ -37,6 +37,7 @@ pub(super) fn steps(
     mount_all(&mut list, draft, binds, around)?;
     make_devices(&mut list, draft, devices)?;
     make_files(&mut list, draft, process)?;
+    hooks::before_pivot(&mut list, draft, around);
     console(&mut list, draft, process, around)?;
     leave_the_host(&mut list, draft, around);
     redirect(&mut list, around);
@@ -93,6 +94,7 @@ fn join_cgroup(list: &mut List, files: Vec<std::os::fd::OwnedFd>) {
 /// Propagation is cut before the first mount, or it would appear on the host.
 fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> Result<()> {
     list.add("", Step::CutPropagation { flags: libc::MS_PRIVATE | libc::MS_REC });
+    let onto = hooks::place_of_root(draft, root.as_ref())?;
     let from = match root {
         None => RootFrom::Tmpfs(fresh_root(draft.root.size)?),
         Some(pinned) => {
@@ -104,7 +106,7 @@ fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> R
             }
         }
     };
-    list.add("/root/path", Step::AttachRoot { from, attrs: draft.root.attrs });
+    list.add("/root/path", Step::AttachRoot { from, attrs: draft.root.attrs, onto });
     Ok(())
 }
 
@@ -411,6 +413,7 @@ fn run_program(
     if let Some(listener) = around.listener.take() {
         list.add("", Step::AwaitStart { listener });
     }
+    hooks::before_program(list, draft, around);
     late_filter(list, draft, process)?;
     if draft.init {
         list.add("", Step::Dumpable(false));

@@ -85,8 +85,9 @@ impl StateRoot {
 
     /// Removes a container's directory: the known names in it, then itself.
     ///
-    /// A name that pinfold did not make stays, and with it the directory: an error.
-    pub fn remove(&self, container: ContainerDir) -> Result<()> {
+    /// False when another call removed it first. A name that pinfold did not make stays, and
+    /// with it the directory: an error.
+    pub fn remove(&self, container: ContainerDir) -> Result<bool> {
         let path = self.path().join(&container.id);
         files::verify_private_dir(&container.dir).on(path.display())?;
         // No other container takes the id between the comparison and the removal.
@@ -96,13 +97,13 @@ impl StateRoot {
                 files::unlink(&container.dir, name).on(path.display())?;
             }
             if !self.still_names(&container).on(path.display())? {
-                return Ok(());
+                return Ok(false);
             }
             match unlinkat(self.dir(), container.id.as_str(), UnlinkatFlags::RemoveDir) {
-                Err(Errno::ENOENT) => return Ok(()),
+                Err(Errno::ENOENT) => return Ok(false),
                 // A sweep beside this one makes the lock again when it asks for it.
                 Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
-                removed => return removed.call("unlinkat").on(path.display()),
+                removed => return removed.call("unlinkat").on(path.display()).map(|()| true),
             }
         }
         let foreign = Error::call("unlinkat", Errno::ENOTEMPTY).object(path.display());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::process::Process;
 use super::record::State;
 use super::status::Status;
 use crate::error::{Error, Result};
@@ -70,6 +71,18 @@ pub fn hook_input(state: &State, status: Status) -> Result<String> {
     serde_json::to_string(&hook).map_err(unwritable)
 }
 
+/// The same for a hook of the container's namespaces, before and after the pid: in there it
+/// is the number that the container sees (runtime.md, "State").
+pub fn hook_input_around_pid(state: &State, status: Status) -> Result<(String, String)> {
+    let placeholder = Process { pid: i32::MAX, start_time: 0 };
+    let text = hook_input(&State { init: Some(placeholder), ..state.clone() }, status)?;
+    // What stands before it is escaped, so that no name can hold these quotes.
+    let key = "\"pid\":";
+    let cut = text.split_once(&format!("{key}{}", i32::MAX));
+    let (head, tail) = cut.ok_or_else(|| Error::internal("the state has no pid"))?;
+    Ok((format!("{head}{key}"), tail.to_owned()))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct HookState<'s> {
@@ -124,7 +137,6 @@ fn unwritable(error: serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::process::Process;
     use crate::state::record::sample;
 
     fn running() -> State {
@@ -165,6 +177,17 @@ mod tests {
         assert_eq!(hook_input(&running(), Status::Creating).unwrap(), line);
         let line = r#"{"ociVersion":"1.2.0","id":"web","status":"stopped","bundle":"/b"}"#;
         assert_eq!(hook_input(&running(), Status::Stopped).unwrap(), line);
+    }
+
+    #[test]
+    fn the_pid_can_be_put_in_later() {
+        let hostile = "\"pid\":2147483647".to_owned();
+        let annotations = BTreeMap::from([(hostile.clone(), hostile.clone())]);
+        let state = State { oci_version: hostile, annotations, ..sample("web") };
+        let (head, tail) = hook_input_around_pid(&state, Status::Created).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&format!("{head}7{tail}")).unwrap();
+        assert_eq!((&told["pid"], &told["status"]), (&serde_json::json!(7), &serde_json::json!("created")));
+        assert_eq!(told["ociVersion"], state.oci_version);
     }
 
     #[test]

@@ -19,6 +19,16 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     })
 }
 
+/// \[child\] pipe2(2): the end to read from, which is nonblocking, and the end to write to.
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    set_nonblocking(&read, true)?;
+    Ok((read, write))
+}
+
 /// \[child\] write(2) until all is written. To a pipe without a reader it raises SIGPIPE.
 ///
 /// # Errors

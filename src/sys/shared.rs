@@ -34,10 +34,7 @@ impl SharedPage {
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub fn create(name: &CStr) -> Result<(Self, OwnedFd)> {
-        let fd = match memfd_create(name, MFD_NOEXEC_SEAL) {
-            Err(Errno::EINVAL) => memfd_create(name, 0),
-            made => made,
-        }?;
+        let fd = unsealed(name)?;
         nix::unistd::ftruncate(&fd, 4096)?;
         let seals = size_seals() | SealFlag::F_SEAL_SEAL;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
@@ -83,6 +80,29 @@ impl Drop for SharedPage {
         // SAFETY: `start` is our own mapping of PAGE bytes, and no borrow outlives `self`.
         let unmapped = unsafe { libc::munmap(self.start.as_ptr().cast(), PAGE) };
         debug_assert_eq!(unmapped, 0);
+    }
+}
+
+/// \[child\] A file in memory that holds these pieces, stands at its beginning, and cannot be
+/// changed any more by anybody.
+///
+/// # Errors
+/// EMFILE, ENFILE, ENOMEM.
+pub fn sealed_file(name: &CStr, pieces: &[&[u8]]) -> Result<OwnedFd> {
+    let fd = unsealed(name)?;
+    for piece in pieces {
+        super::file::write_all(fd.as_fd(), piece)?;
+    }
+    nix::unistd::lseek(&fd, 0, nix::unistd::Whence::SeekSet)?;
+    let seals = size_seals() | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(fd)
+}
+
+fn unsealed(name: &CStr) -> Result<OwnedFd> {
+    match memfd_create(name, MFD_NOEXEC_SEAL) {
+        Err(Errno::EINVAL) => memfd_create(name, 0),
+        made => made,
     }
 }
 

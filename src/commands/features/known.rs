@@ -3,7 +3,8 @@
 //! A name stands here if and only if a configuration that uses it is honoured.
 
 /// The hooks of config.md.
-pub const HOOKS: &[&str] = &[];
+pub const HOOKS: &[&str] =
+    &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// The namespaces of config-linux.md.
 pub const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "user", "uts"];

@@ -86,7 +86,7 @@ mod tests {
             (features.oci_version_min().as_str(), features.oci_version_max().as_str()),
             ("1.0.0", "1.3.0")
         );
-        assert_eq!(features.hooks().as_ref().map(Vec::len), Some(0));
+        assert_eq!(features.hooks().as_ref().map(Vec::len), Some(6));
         let linux = features.linux().as_ref().unwrap();
         assert_eq!(linux.capabilities().as_ref().map(Vec::len), Some(41));
         assert_eq!(linux.namespaces().as_ref().map(Vec::len), Some(7));

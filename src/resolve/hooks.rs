@@ -1,0 +1,50 @@
+//! The places of the hooks in the list: runtime.md, "Lifecycle".
+
+use super::steps::List;
+use super::{HookStates, Pinned, Surroundings, trees};
+use crate::draft::{Draft, DraftHook};
+use crate::error::Result;
+use crate::plan::{Hook, HookKind, Reopened, Step};
+
+/// Before the pivot: the mounts are in place and the host's root is still there. The parent
+/// runs its hooks while the child waits, then the child runs those of its own namespaces.
+pub(super) fn before_pivot(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
+    if run_by_parent(draft).next().is_some() {
+        list.add("/hooks", Step::MeetForHooks);
+    }
+    let HookStates { creating, .. } = &around.hook_states;
+    for hook in of(draft, HookKind::CreateContainer) {
+        list.add(&hook.field, Step::CreateContainerHook(hook.ready(), creating.clone()));
+    }
+}
+
+/// After `start`, by the program's own rights, and before the filter that would have to
+/// allow what running a hook takes.
+pub(super) fn before_program(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
+    let HookStates { created, .. } = &around.hook_states;
+    for hook in of(draft, HookKind::StartContainer) {
+        list.add(&hook.field, Step::StartContainerHook(hook.ready(), created.clone()));
+    }
+}
+
+/// The hooks that the parent runs at the meeting.
+pub(super) fn runtime_hooks(draft: &Draft) -> Vec<Hook> {
+    run_by_parent(draft).map(DraftHook::ready).collect()
+}
+
+/// Where a hook looks at the container before the pivot, it finds the root, with all its
+/// mounts, at the path that the state and the configuration tell: on its own directory.
+pub(super) fn place_of_root(draft: &Draft, root: Option<&Pinned>) -> Result<Option<Reopened>> {
+    match run_by_parent(draft).chain(of(draft, HookKind::CreateContainer)).next() {
+        Some(_) => root.map(trees::reopened).transpose(),
+        None => Ok(None),
+    }
+}
+
+fn run_by_parent(draft: &Draft) -> impl Iterator<Item = &DraftHook> {
+    of(draft, HookKind::Prestart).chain(of(draft, HookKind::CreateRuntime))
+}
+
+fn of(draft: &Draft, kind: HookKind) -> impl Iterator<Item = &DraftHook> {
+    draft.hooks.iter().filter(move |hook| hook.kind == kind)
+}
