@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every test: cargo's on this machine, then the ones that need another kernel or cgroup hierarchy in the
-# virtual machine. Ends with one line: "tests: N passed, N failed, N skipped".
+# virtual machine, then the clients in their tree. Ends with one line: "tests: N passed, N failed, N skipped".
 #
 # A #[ignore] test is not skipped when the virtual machine runs it; a test counts as skipped only when it
 # ran nowhere. One profile serves all: its dependencies are compiled once for the test harness (unwind)
@@ -19,9 +19,10 @@ sum() {
     sed -n 's/^test result: .* \([0-9]*\) '"$2"'.*/\1/p' "$1" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# counted FILE WORD: the number before WORD in the virtual machine's summary, 0 without one.
+# counted FILE WORD: the number before WORD in a summary line of the virtual machine or of the clients,
+# 0 without one.
 counted() {
-    sed -n 's/^vm:.* \([0-9]*\) '"$2"'.*/\1/p' "$1" | awk '{ n = $1 } END { print n + 0 }'
+    sed -n 's/^\(vm\|clients\):.* \([0-9]*\) '"$2"'.*/\2/p' "$1" | awk '{ n = $1 } END { print n + 0 }'
 }
 
 tests/setup.sh
@@ -38,10 +39,12 @@ rust=()
 for executable in "${executables[@]}"; do rust+=(--rust "$executable"); done
 tests/vm/run.sh "${rust[@]}" "$binary" | tee "$log/vm" || failures=1
 
-passed=$(($(sum "$log/cargo" passed) + $(counted "$log/vm" passed)))
-failed=$(($(sum "$log/cargo" failed) + $(counted "$log/vm" failed)))
+tests/clients/run.sh "$binary" | tee "$log/clients" || failures=1
+
+passed=$(($(sum "$log/cargo" passed) + $(counted "$log/vm" passed) + $(counted "$log/clients" passed)))
+failed=$(($(sum "$log/cargo" failed) + $(counted "$log/vm" failed) + $(counted "$log/clients" failed)))
 elsewhere=$(grep -c -E '^(ok|not ok|skip) [^ ]*::' "$log/vm" || true)
-skipped=$(($(sum "$log/cargo" ignored) - elsewhere + $(counted "$log/vm" skipped)))
+skipped=$(($(sum "$log/cargo" ignored) - elsewhere + $(counted "$log/vm" skipped) + $(counted "$log/clients" skipped)))
 # A test binary that died has no result line; cargo's exit code tells.
 [ "$failed" -gt 0 ] || failed=$failures
 echo "tests: $passed passed, $failed failed, $skipped skipped"

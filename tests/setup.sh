@@ -1,10 +1,12 @@
 #!/bin/bash
 # Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
 #
-#   tests/setup.sh [host] [vm] [peers]     (none: host and vm)
+#   tests/setup.sh [host] [vm] [clients] [peers]     (none: host, vm and clients)
 #
 #   host    packages that the tests call, by apt, on this machine
 #   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
+#   clients podman, containerd, dockerd and what they call, runc and crun, of Debian sid with sid's libc,
+#           unpacked into target/peers/clients
 #   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid
 #
 # It may be run as often as wanted: what is there already costs no network access and no time.
@@ -33,6 +35,13 @@ host_packages=(
     sudo            # tests: the sudoers door
 )
 peer_packages=(crun runc bubblewrap)
+# Package, and who calls it inside the tree of the clients.
+client_packages=(
+    runc crun busybox-static bash coreutils util-linux mount procps grep sed mawk findutils jq tar
+    podman conmon catatonit netavark aardvark-dns passt uidmap iproute2 nftables golang-github-containers-common
+    containerd docker.io docker-cli iptables kmod
+    python3 python3-grpcio protobuf-compiler # the caller of the CRI
+)
 
 die() {
     echo "setup: $*" >&2
@@ -150,13 +159,36 @@ fetch_peers() {
     unpack "$folder" "$target/cache/debs/sid"/*.deb
 }
 
+# A root file system in which programs can be started, without any package's own scripts: what those
+# would have made is made here.
+fetch_clients() {
+    local folder=$target/peers/clients cache=$target/cache/debs/sid account
+    [ -d "$folder" ] && return
+    echo "setup: fetching podman, containerd and dockerd of Debian sid"
+    download sid "${client_packages[@]}"
+    # The protocol's published definition; its Go dependencies are not wanted.
+    (cd "$cache" && quietly private_apt sid download golang-k8s-cri-api-dev)
+    unpack "$folder.new" "$cache"/*.deb
+    mkdir -p "$folder.new"/{proc,sys,dev,run,tmp,opt,root,mnt,etc,var/lib,var/log}
+    printf '%s\n' root:x:0:0:root:/root:/bin/bash nobody:x:65534:65534:nobody:/:/usr/sbin/nologin \
+        user:x:1000:1000:user:/home/user:/bin/bash >"$folder.new/etc/passwd"
+    printf '%s\n' root:x:0: tty:x:5: user:x:1000: nogroup:x:65534: docker:x:999: >"$folder.new/etc/group"
+    for account in subuid subgid; do echo user:100000:65536 >"$folder.new/etc/$account"; done
+    ln -sf bash "$folder.new/usr/bin/sh"
+    ln -sf mawk "$folder.new/usr/bin/awk"
+    for account in iptables ip6tables; do ln -sf xtables-nft-multi "$folder.new/usr/sbin/$account"; done
+    ldconfig -r "$folder.new"
+    mv "$folder.new" "$folder"
+}
+
 [ -f /etc/debian_version ] || die "this machine is not a Debian; install ${host_packages[*]} by hand"
-[ $# -gt 0 ] || set -- host vm
+[ $# -gt 0 ] || set -- host vm clients
 for part in "$@"; do
     case $part in
     host) install_host_packages ;;
     vm) fetch_vm_kernel ;;
+    clients) fetch_clients ;;
     peers) fetch_peers ;;
-    *) die "unknown part: $part (host, vm, peers)" ;;
+    *) die "unknown part: $part (host, vm, clients, peers)" ;;
     esac
 done

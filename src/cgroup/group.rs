@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::error::{Error, Result};
+use crate::error::{Call, Error, Result};
 
 use super::dir::Dir;
 use super::event::{self, Event};
@@ -86,6 +86,15 @@ impl Cgroup {
     /// (5 to 14 ms, cgroup_attach_lock in kernel/cgroup/cgroup.c).
     pub fn join_files(&self) -> Result<Vec<OwnedFd>> {
         self.legacy.iter().map(|group| group.dir.open_to_hand_out("tasks")).collect()
+    }
+
+    /// The directory in each v1 hierarchy, with the names of its controllers.
+    pub fn legacy_dirs(&self) -> Result<Vec<(String, OwnedFd)>> {
+        let named = |group: &LegacyGroup| {
+            let fd = group.dir.as_fd().try_clone_to_owned().call("fcntl")?;
+            Ok((group.controllers.join(","), fd))
+        };
+        self.legacy.iter().map(named).collect()
     }
 
     /// Moves a process, with all its threads, into the group in every hierarchy.

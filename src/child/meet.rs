@@ -10,6 +10,8 @@ use crate::sys;
 
 /// The parent's word to go on.
 pub const GO: u8 = b'g';
+/// The parent's word to set the resource limits, and the answer that they are set.
+pub const SET_RLIMITS: u8 = b'l';
 
 impl Child<'_> {
     /// Waits until id maps, cgroup and scores are written. First of all steps: before it
@@ -21,7 +23,30 @@ impl Child<'_> {
     /// Tells the parent that this point is reached and waits for its word.
     pub(super) fn meet(&self, meeting: Meeting) -> Done {
         sys::socket::send_fd(self.socket, &[meeting as u8], None)?;
-        await_go(self.socket)
+        loop {
+            match word(self.socket)? {
+                Some(GO) => return Ok(()),
+                Some(SET_RLIMITS) => self.set_rlimits()?,
+                _ => sys::clone::exit_now(GAVE_UP),
+            }
+        }
+    }
+
+    /// Where the parent lacks CAP_SYS_RESOURCE, which prlimit(2) wants for another uid's process.
+    /// The answer: the index of the limit that was not taken and the errno, or how many were.
+    fn set_rlimits(&self) -> Done {
+        let mut answer = [SET_RLIMITS, 0, 0];
+        for &(resource, soft, hard) in &self.plan.parent.rlimits {
+            let done = sys::rlimit::prlimit(0, resource, soft, hard)
+                .and_then(|()| sys::rlimit::prlimit_read(0, resource))
+                .and_then(|found| if found == (soft, hard) { Ok(()) } else { Err(Errno::EIO) });
+            if let Err(errno) = done {
+                answer[2] = u8::try_from(errno as i32).unwrap_or(u8::MAX);
+                break;
+            }
+            answer[1] += 1;
+        }
+        sys::socket::send_fd(self.socket, &answer, None).map(|_| ())
     }
 
     /// Ends with pinfold: PDEATHSIG (prctl(2)), after the last change of credentials
@@ -57,11 +82,15 @@ pub(super) fn await_go(socket: BorrowedFd<'_>) -> Done {
 }
 
 fn await_word(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(word(socket)? == Some(GO))
+}
+
+/// The parent's word; none when its end of the socket is closed.
+fn word(socket: BorrowedFd<'_>) -> Result<Option<u8>, Errno> {
     let mut word = [0_u8; 1];
-    match sys::socket::recv_fd(socket, &mut word)? {
-        (0, _) => Ok(false),
-        _ => Ok(word == [GO]),
-    }
+    let (length, _) = sys::socket::recv_fd(socket, &mut word)?;
+    let [byte] = word;
+    Ok((length != 0).then_some(byte))
 }
 
 /// Whether the other end is closed, without reading.

@@ -13,6 +13,7 @@ pub use hook::{HookRun, run_hook};
 mod init;
 pub use init::SIGNAL;
 mod meet;
+pub use meet::SET_RLIMITS;
 mod mounts;
 mod namespaces;
 mod place;

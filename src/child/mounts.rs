@@ -39,8 +39,10 @@ fn put(tree: BorrowedFd<'_>, place: BorrowedFd<'_>, target: &Target, propagation
     }
     mount::move_mount(tree, place, c"", 0)?;
     if propagation != 0 {
-        let attr = MountAttr { propagation, ..MountAttr::default() };
-        mount::mount_setattr(tree, c"", libc::AT_EMPTY_PATH.cast_unsigned(), &attr, None)?;
+        // mount_setattr(2) knows no MS_REC: it has AT_RECURSIVE for it.
+        let attr = MountAttr { propagation: propagation & !libc::MS_REC, ..MountAttr::default() };
+        let recursive = if propagation & libc::MS_REC != 0 { mount::AT_RECURSIVE } else { 0 };
+        mount::mount_setattr(tree, c"", libc::AT_EMPTY_PATH.cast_unsigned() | recursive, &attr, None)?;
     }
     Ok(())
 }

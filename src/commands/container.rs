@@ -98,7 +98,7 @@ fn cgroup_path(global: &Global, args: &LaunchArgs, draft: &Draft, host: &Host) -
         return Ok(None);
     }
     let tolerated =
-        global.rootless == Rootless::True || (global.rootless == Rootless::Auto && host.facts.euid != 0);
+        global.rootless == Rootless::True || (global.rootless == Rootless::Auto && host.facts.rootless);
     let unasked = draft.cgroup_path.is_none() && draft.limits == crate::cgroup::Limits::default();
     if tolerated && unasked && !host.hierarchies.writable() {
         return Ok(None);
@@ -169,6 +169,7 @@ fn in_cgroup(
     let around = Surroundings {
         born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
         cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
+        cgroup_dirs: cgroup.map(Cgroup::legacy_dirs).transpose()?.unwrap_or_default(),
         listener: listener(entry, life)?,
         outlives: life != Life::Foreground,
         pivot: !args.no_pivot,

@@ -238,10 +238,13 @@ fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<P
 
 /// The device list is always there for a container that root starts, as with runc: what
 /// the configuration does not allow is denied, and the default devices come last. Without
-/// privilege no list can be set, and no device can be made either.
+/// privilege on the host no list can be set (bpf(2)), and no device node made either: such a
+/// caller shows only devices that it may open itself. So does runc.
 fn limits(linux: &oci_spec::runtime::Linux, extras: &Extras, facts: &HostFacts) -> Result<Limits> {
     let mut limits = linux.resources().as_ref().map(Limits::from_oci).transpose()?.unwrap_or_default();
-    if extras.door == Door::Oci && facts.euid == 0 {
+    if facts.rootless {
+        limits.devices = None;
+    } else if extras.door == Door::Oci {
         limits.devices.get_or_insert_default().extend(DeviceRule::defaults());
     }
     Ok(limits)

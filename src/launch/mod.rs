@@ -8,6 +8,7 @@ mod hook;
 mod id_maps;
 mod inspect;
 mod relay;
+mod rlimits;
 mod start;
 mod supervise;
 mod terminal;

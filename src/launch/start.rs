@@ -8,7 +8,7 @@ use nix::sys::stat::Mode;
 
 use super::inspect::{self, Seen};
 use super::supervise::ENDING;
-use super::{Channel, failure, id_maps, terminal};
+use super::{Channel, failure, id_maps, rlimits, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
@@ -88,7 +88,7 @@ impl Assembled {
     /// Waits until there is something to read, or somebody asks for the end: a child can be
     /// held up for ever, by a frozen cgroup or a filesystem that does not answer, and the
     /// caller has blocked these signals for the time of the supervision.
-    fn wait_for(&self, fd: BorrowedFd<'_>) -> Result<()> {
+    pub(super) fn wait_for(&self, fd: BorrowedFd<'_>) -> Result<()> {
         loop {
             let mut watched = [PollFd::new(fd, POLLIN), PollFd::new(self.interrupts.as_fd(), POLLIN)];
             match sys::poll::ppoll(&mut watched, None) {
@@ -286,7 +286,7 @@ fn meet(
         (_, [word]) if word == Meeting::Check as u8 => {
             child.follow(plan)?;
             inspect::check(plan, child, last)?;
-            set_rlimits(plan, child)?;
+            rlimits::set(plan, child)?;
             go(child).map(|()| true)
         }
         _ => Err(Error::internal("the child spoke a word that is not in the protocol")),
@@ -300,23 +300,4 @@ fn lend_size(plan: &Plan, child: &Assembled) -> Result<()> {
         Some(master) if lent => terminal::copy_size(master.as_fd()),
         _ => Ok(()),
     }
-}
-
-/// As the very last thing: a low NOFILE or FSIZE would break the child's own steps.
-fn set_rlimits(plan: &Plan, child: &Assembled) -> Result<()> {
-    for (index, (resource, soft, hard)) in plan.parent.rlimits.iter().enumerate() {
-        sys::rlimit::prlimit(child.pid, *resource, *soft, *hard)
-            .call("prlimit")
-            .at(format!("/process/rlimits/{index}"))
-            .map_err(|error| {
-                error.hint("raising a hard limit, or setting one of a process with another uid, needs CAP_SYS_RESOURCE")
-            })?;
-        let found = sys::rlimit::prlimit_read(child.pid, *resource).call("prlimit")?;
-        if found != (*soft, *hard) {
-            return Err(
-                Error::setup("the kernel set another limit").field(format!("/process/rlimits/{index}"))
-            );
-        }
-    }
-    Ok(())
 }

@@ -28,6 +28,8 @@ pub struct Surroundings<'a> {
     pub born_in_cgroup: bool,
     /// One file per v1 hierarchy by which the child enters its group.
     pub cgroup_files: Vec<OwnedFd>,
+    /// The group's directory in each v1 hierarchy, by the names of its controllers.
+    pub cgroup_dirs: Vec<(String, OwnedFd)>,
     /// The child waits for `start` on this socket; absent for `run` and `sandbox`.
     pub listener: Option<OwnedFd>,
     /// The program lives on when pinfold has ended (`create`, `run --detach`).
@@ -116,6 +118,7 @@ impl<'a> Surroundings<'a> {
             facts,
             born_in_cgroup: false,
             cgroup_files: vec![],
+            cgroup_dirs: vec![],
             listener: None,
             outlives: false,
             deadline_ms: None,

@@ -5,6 +5,7 @@
 //! was checked is what is mounted. openat2(2), open_tree(2), mount_setattr(2).
 
 mod below;
+mod cgroup_mounts;
 mod expected;
 mod finish;
 mod hooks;

@@ -92,7 +92,8 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
     for join in &draft.join {
         joins.push(open_namespace(&join.path, join.nstype).at(join.field.clone())?);
     }
-    let bind_devices = draft.id_maps.is_some();
+    // mknod(2) is for root of the initial user namespace: neither a new one nor this process's own may.
+    let bind_devices = draft.id_maps.is_some() || draft.rootless;
     let devices = draft.devices.iter().map(|device| match bind_devices {
         true => open_device(device).map(Some),
         false => Ok(None),

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Facts, Surroundings, hooks, landlock, trees};
+use super::{Facts, Surroundings, cgroup_mounts, hooks, landlock, trees};
 use crate::draft::{Draft, DraftEntry, DraftFile, DraftMount, MountOptions, MountSource, OwnerMap, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
@@ -162,7 +162,7 @@ fn mount_all(
                 let propagation = mount.options.propagation;
                 list.add(&mount.field, Step::Mount { from: fresh, target, propagation });
             }
-            (MountSource::Cgroup, _) => cgroup(list, mount, around)?,
+            (MountSource::Cgroup, _) => cgroup(list, draft, mount, around)?,
         }
     }
     Ok(())
@@ -215,44 +215,16 @@ fn fresh_target(draft: &Draft, fstype: &str, destination: &Path) -> Result<Targe
     Ok(if special { target.without_links() } else { target })
 }
 
-/// On a pure v2 host the cgroup tree itself; on others each v1 hierarchy in a tmpfs.
-fn cgroup(list: &mut List, mount: &DraftMount, around: &Surroundings<'_>) -> Result<()> {
-    let attrs = mount.options.attr.set | mount.options.recursive_attr.set;
-    let step = |fstype: &str, key: Option<&str>, path: &Path| -> Result<Step> {
-        let options =
-            key.map(|key| c_string(key).map(|key| vec![(key, None)])).transpose()?.unwrap_or_default();
-        let from = MountFrom::Fresh(FreshFs { fstype: c_string(fstype)?, options, attrs });
-        Ok(Step::Mount { from, target: Target::new(path, TargetKind::Directory)?, propagation: 0 })
-    };
-    if around.facts.cgroup_unified {
-        list.add(&mount.field, step("cgroup2", None, &mount.destination)?);
-        return Ok(());
+/// The tmpfs around v1 hierarchies closes when they stand in it.
+fn cgroup(list: &mut List, draft: &Draft, mount: &DraftMount, around: &Surroundings<'_>) -> Result<()> {
+    for (from, path) in cgroup_mounts::mounts(draft, mount, around)? {
+        let target = Target::new(&path, TargetKind::Directory)?;
+        list.add(&mount.field, Step::Mount { from, target, propagation: 0 });
     }
-    let base = MountFrom::Fresh(FreshFs {
-        fstype: c"tmpfs".to_owned(),
-        options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
-        attrs: attrs & !crate::sys::mount::MOUNT_ATTR_RDONLY,
-    });
-    let target = Target::new(&mount.destination, TargetKind::Directory)?;
-    list.add(&mount.field, Step::Mount { from: base, target, propagation: 0 });
-    for hierarchy in &around.facts.cgroup_v1 {
-        let path = mount.destination.join(hierarchy.trim_start_matches("name="));
-        list.add(&mount.field, cgroup_v1(hierarchy, attrs, &path)?);
-    }
-    if attrs & crate::sys::mount::MOUNT_ATTR_RDONLY != 0 {
+    if mount.options.readonly() && !around.facts.cgroup_unified {
         list.add(&mount.field, Step::ReadonlyPath(path_c_string(&mount.destination)?));
     }
     Ok(())
-}
-
-/// A v1 hierarchy, `none,name=X` for one without controllers.
-fn cgroup_v1(key: &str, attrs: u64, path: &Path) -> Result<Step> {
-    let options = match key.split_once('=') {
-        Some((key, value)) => vec![(c"none".to_owned(), None), (c_string(key)?, Some(c_string(value)?))],
-        None => key.split(',').map(|key| Ok((c_string(key)?, None))).collect::<Result<_>>()?,
-    };
-    let from = MountFrom::Fresh(FreshFs { fstype: c"cgroup".to_owned(), options, attrs });
-    Ok(Step::Mount { from, target: Target::new(path, TargetKind::Directory)?, propagation: 0 })
 }
 
 /// After the mounts: /dev may be one of them.
@@ -428,7 +400,7 @@ fn run_program(
     Ok(())
 }
 
-fn c_string(text: &str) -> Result<CString> {
+pub(super) fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|error| Error::usage(error.to_string()).object(text))
 }
 

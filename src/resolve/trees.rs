@@ -1,7 +1,7 @@
 //! Detached mount trees, made of pinned descriptors: open_tree(2), mount_setattr(2).
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -131,6 +131,15 @@ fn tree(pinned: &Pinned, wish: &Wish<'_>, attr: &MountAttr) -> Result<OwnedFd> {
     mount::mount_setattr(tree.as_fd(), c"", AT_EMPTY_PATH | recursive, attr, None).call("mount_setattr")?;
     loosen(&tree, wish.options)?;
     show_owners(&tree, pinned, wish)?;
+    Ok(tree)
+}
+
+/// A clone of one directory, without what is mounted below it.
+pub(super) fn plain(dir: BorrowedFd<'_>, set: u64) -> Result<OwnedFd> {
+    let flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+    let tree = mount::open_tree(dir, c"", flags).call("open_tree")?;
+    let attr = MountAttr { set, propagation: mount::MS_PRIVATE, ..MountAttr::default() };
+    mount::mount_setattr(tree.as_fd(), c"", AT_EMPTY_PATH, &attr, None).call("mount_setattr")?;
     Ok(tree)
 }
 
