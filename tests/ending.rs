@@ -5,12 +5,14 @@
 
 mod launching;
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use launching::{
-    DEADLINE, GONE_WITHIN, Place, Random, alive, assert_gone, bundle, cgroups_named, count, inside, kill,
-    mark, pid_of, within,
+    DEADLINE, GONE_WITHIN, Place, Random, Running, alive, assert_gone, bundle, cgroups_named, count, inside,
+    kill, mark, pid_of, within,
 };
 
 /// A tree that does not want to end: own sessions, orphans, ignored signals, a stopped process.
@@ -293,4 +295,208 @@ fn the_callers_death_ends_pinfold_run() {
     caller.child.wait().unwrap();
     assert_gone(&mark, "the caller was killed");
     assert!(within(GONE_WITHIN, || place.entries().is_empty()));
+}
+
+/// Takes back every PDEATHSIG (prctl(2), by number: nothing of libc's is in the way) and
+/// leaves processes in sessions of their own.
+const FAITHLESS: &str = "$| = 1; syscall(157, 1, 0, 0, 0, 0); my $mark = shift; \
+    for (1 .. 3) { next if fork; syscall(112); syscall(157, 1, 0, 0, 0, 0); exec 'sleep', '61' if $_ == 1; sleep 60; exit } \
+    print qq(up $mark\n); sleep 60";
+
+/// Its container in the foreground, where the program has no libc of another number.
+fn faithless(place: &Place, change: impl FnOnce(&mut serde_json::Value)) -> (Command, String) {
+    let mark = mark();
+    let bundle = bundle(place, &["/usr/bin/perl", "-e", FAITHLESS, &mark]);
+    let config = bundle.join("config.json");
+    let mut document = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    change(&mut document);
+    std::fs::write(&config, document.to_string()).unwrap();
+    let mut command = place.pinfold(&["run", "--bundle", bundle.to_str().unwrap(), &mark]);
+    command.process_group(0);
+    (command, mark)
+}
+
+fn until_up(running: &mut Running, mark: &str) {
+    let mut line = String::new();
+    BufReader::new(running.child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, format!("up {mark}\n"), "the container never came up");
+}
+
+/// The host's own pid namespace: nothing but the cgroup tells the container's processes.
+fn share_pids(config: &mut serde_json::Value) {
+    config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "pid");
+    let mounts = config["mounts"].as_array_mut().unwrap();
+    mounts.retain(|mount| mount["type"] != "proc");
+    config["linux"]["maskedPaths"] = serde_json::json!([]);
+    config["linux"]["readonlyPaths"] = serde_json::json!([]);
+}
+
+type Change = fn(&mut serde_json::Value);
+type Strike = fn(i32);
+type Edit<'a> = &'a dyn Fn(&mut serde_json::Value);
+
+#[test]
+fn a_container_cannot_outlive_kill_9_of_pinfold_run_by_clearing_its_death_signal() {
+    if cfg!(not(target_arch = "x86_64")) {
+        panic!("the script knows the numbers of x86_64 alone");
+    }
+    let rows: [(&str, Change, Strike); 4] = [
+        ("pinfold alone", |_| (), |pid| kill(pid, libc::SIGKILL)),
+        ("its process group", |_| (), |pid| kill_group(pid, libc::SIGKILL)),
+        ("shared pids", share_pids, |pid| kill(pid, libc::SIGKILL)),
+        ("shared pids, its process group", share_pids, |pid| kill_group(pid, libc::SIGKILL)),
+    ];
+    for (name, change, strike) in rows {
+        let place = Place::new();
+        let (command, mark) = faithless(&place, change);
+        let mut running = place.start(command);
+        until_up(&mut running, &mark);
+        strike(running.pid());
+        running.child.wait().unwrap();
+        assert_gone(&mark, name);
+        assert!(within(GONE_WITHIN, || processes_of(&mark).is_empty()), "{name}");
+        let swept = place.finish(place.pinfold(&["gc"]));
+        assert_eq!(swept.stdout, "removed 1\n", "{name}: {swept:?}");
+    }
+}
+
+fn kill_group(pid: i32, signal: i32) {
+    assert!(pid > 1);
+    let signal = nix::sys::signal::Signal::try_from(signal).unwrap();
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+/// What the container's cgroup holds: `sleep` has lost the mark with its command line.
+fn processes_of(id: &str) -> Vec<String> {
+    let groups = cgroups_named(&[id.to_owned()]);
+    let lists = groups.iter().map(|group| std::fs::read_to_string(group.join("cgroup.procs")));
+    lists.flat_map(|list| list.unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn a_frozen_container_ends_with_pinfold_run_too() {
+    let place = Place::new();
+    let (command, mark) = faithless(&place, |_| ());
+    let mut running = place.start(command);
+    until_up(&mut running, &mark);
+    let paused = place.finish(place.pinfold(&["pause", &mark]));
+    assert_eq!(paused.code(), Some(0), "{paused:?}");
+    for group in cgroups_named(std::slice::from_ref(&mark)) {
+        // Of v1, which other software may have used: only there a killed process stays frozen.
+        if group.starts_with("/sys/fs/cgroup/freezer") {
+            std::fs::write(group.join("freezer.state"), "FROZEN").unwrap();
+        }
+    }
+    running.kill_9();
+    assert_gone(&mark, "frozen");
+    assert!(within(GONE_WITHIN, || processes_of(&mark).is_empty()));
+}
+
+#[test]
+fn kill_9_of_pinfold_run_at_any_moment_leaves_no_process() {
+    let mut random = Random::new();
+    for round in 0..count(20) {
+        let place = Place::new();
+        let (command, mark) = faithless(&place, |config| {
+            if round % 2 == 1 {
+                share_pids(config);
+            }
+        });
+        let mut running = place.start(command);
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        running.kill_9();
+        assert_gone(&mark, &format!("round {round}"));
+        assert!(within(GONE_WITHIN, || processes_of(&mark).is_empty()), "round {round}");
+        let swept = place.finish(place.pinfold(&["gc"]));
+        assert_eq!(swept.code(), Some(0), "{swept:?}");
+        assert_eq!(place.entries(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_signal_to_the_process_group_of_pinfold_run_is_the_programs() {
+    for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130), (libc::SIGHUP, 129)] {
+        let place = Place::new();
+        let (command, mark) = faithless(&place, |config| {
+            let script = format!(
+                "kill -0 $$; echo up {}; exec sleep 60",
+                config["process"]["args"][3].as_str().unwrap()
+            );
+            config["process"]["args"] = serde_json::json!([
+                "/bin/sh",
+                "-c",
+                format!("trap 'exit {code}' TERM INT HUP; {script} & wait")
+            ]);
+        });
+        let mut running = place.start(command);
+        until_up(&mut running, &mark);
+        kill_group(running.pid(), signal);
+        let ran = place.wait(running);
+        assert_eq!(ran.code(), Some(code), "{ran:?}");
+        assert!(alive(&mark).is_empty(), "signal {signal}: {:?}", alive(&mark));
+    }
+}
+
+#[test]
+fn no_process_of_pinfolds_own_outlives_pinfold_run() {
+    let script = |config: &mut serde_json::Value, script: &str| {
+        config["process"]["args"] = serde_json::json!(["/bin/sh", "-c", script]);
+    };
+    let rows: [(&str, Edit<'_>, i32); 5] = [
+        ("success", &|config| script(config, "exit 0"), 0),
+        ("failure", &|config| script(config, "exit 3"), 3),
+        (
+            "killed",
+            &|config| {
+                share_pids(config);
+                script(config, "kill -9 $$");
+            },
+            137,
+        ),
+        ("no program", &|config| config["process"]["args"] = serde_json::json!(["no-such-program"]), 1),
+        ("a mount that fails", &|config| config["mounts"][0]["type"] = "no-such-filesystem".into(), 1),
+    ];
+    for (name, change, code) in rows {
+        let place = Place::new();
+        let (command, mark) = faithless(&place, change);
+        let running = place.start(command);
+        let pid = running.pid();
+        let ran = place.wait(running);
+        assert_eq!(ran.code(), Some(code), "{name}: {ran:?}");
+        // It carries pinfold's own command line, and it is of pinfold's process group until it leaves it.
+        assert_eq!(alive(&mark), Vec::<i32>::new(), "{name}");
+        assert!(nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), None).is_err(), "{name}");
+        assert_eq!(place.entries(), Vec::<String>::new(), "{name}");
+        assert_eq!(cgroups_named(&[mark]), Vec::<std::path::PathBuf>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_joined_pid_namespace_holds_nothing_of_pinfolds_own() {
+    let (first, second) = (Place::new(), Place::new());
+    let (command, owner) = faithless(&first, |_| ());
+    let mut owning = first.start(command);
+    until_up(&mut owning, &owner);
+    let state = first.finish(first.pinfold(&["state", &owner]));
+    let state: serde_json::Value = serde_json::from_str(&state.stdout).unwrap();
+    let namespace = format!("/proc/{}/ns/pid", state["pid"]);
+    let (command, guest) = faithless(&second, |config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        let pid = namespaces.iter_mut().find(|each| each["type"] == "pid").unwrap();
+        pid["path"] = namespace.as_str().into();
+    });
+    let mut running = second.start(command);
+    until_up(&mut running, &guest);
+    let own = |pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "pinfold-watcher\n")
+    };
+    let watchers: Vec<i32> = alive(&guest).into_iter().filter(own).collect();
+    assert_eq!(watchers.len(), 1, "{:?}", alive(&guest));
+    assert_eq!(inside(&guest).iter().filter(|pid| watchers.contains(pid)).count(), 0, "it was born inside");
+    running.kill_9();
+    assert_gone(&guest, "the guest");
+    assert!(within(GONE_WITHIN, || processes_of(&guest).is_empty()));
+    assert!(!inside(&owner).is_empty(), "the owner of the namespace was killed too");
+    owning.kill_9();
+    assert_gone(&owner, "the owner");
 }

@@ -80,6 +80,11 @@ impl Cgroup {
         self.unified.as_ref().map(AsFd::as_fd)
     }
 
+    /// The descriptors of the group itself, which [`Cgroup::kill`] works by.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.unified.iter().chain(self.legacy.iter().map(|group| &group.dir)).map(AsFd::as_fd)
+    }
+
     /// One `tasks` file per v1 hierarchy, open for writing: a child of one thread that writes `0` to each is
     /// in the group. The kernel judges by who opened the file. Unlike [`Cgroup::attach`] this
     /// takes no lock over all processes, whose first taker waits for an RCU grace period

@@ -75,13 +75,16 @@ fn mark_started(container: &Container) -> Result<()> {
 }
 
 /// What `delete` does, for a container that this process made.
-fn remove(container: Container) -> Result<()> {
+fn remove(mut container: Container) -> Result<()> {
     let state = container.entry.state()?;
+    // What dies of a kill -9 now has the rest killed by the watcher.
+    let watcher = container.child.take_watcher();
     drop(container.child);
     if let Some(cgroup) = &container.cgroup {
         cgroup.kill()?;
         cgroup.remove()?;
     }
+    drop(watcher);
     container.entry.remove()?;
     hooks::poststop(&container.hooks, &state)
 }

@@ -13,10 +13,12 @@ mod start;
 mod supervise;
 mod terminal;
 mod verdict;
+mod watch;
 
 pub use channel::Channel;
 pub use failure::{describe_failure, failed};
 pub use hook::{HookPlace, failed_hook, run_runtime_hook};
-pub use start::{Assembled, assemble, assemble_with};
+pub use start::{Assembled, assemble, assemble_among, assemble_with};
 pub use supervise::{Cause, Ended, Ending, Stream, signals, supervise};
 pub use verdict::{Evidence, Outcome, OutcomeKind, outcome};
+pub use watch::Watcher;

@@ -8,6 +8,7 @@ use nix::sys::stat::Mode;
 
 use super::inspect::{self, Seen};
 use super::supervise::ENDING;
+use super::watch::{self, Watcher};
 use super::{Channel, failure, id_maps, rlimits, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
@@ -42,6 +43,8 @@ pub struct Assembled {
     pub console: Option<OwnedFd>,
     /// The signals that end a launch while it is set up.
     interrupts: OwnedFd,
+    /// What ends all of it when pinfold cannot.
+    watcher: Option<Watcher>,
     released: bool,
 }
 
@@ -62,14 +65,24 @@ impl Assembled {
     /// The stage is waited for first: its child can be here before the stage has stored
     /// its number.
     fn follow(&mut self, plan: &Plan) -> Result<()> {
-        if !plan.steps.iter().any(|planned| matches!(planned.step, Step::EnterPidNamespace)) {
-            return Ok(());
-        }
         sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED).call("waitid")?;
         let pid = self.records.main_pid().ok_or_else(|| failure::failed(plan, &self.records))?;
         self.pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(pid)).call("pidfd_open")?;
         self.pid = pid;
         Ok(())
+    }
+
+    /// From here on the child, and all of `ending`, end with pinfold whatever they do.
+    fn watch(&mut self, plan: &Plan, ending: Option<&Cgroup>) -> Result<()> {
+        if watch::is_needed(plan) {
+            self.watcher = Some(Watcher::start(self.pidfd.as_fd(), ending)?);
+        }
+        Ok(())
+    }
+
+    /// Takes the watcher away from the child, for who has more to end than the child.
+    pub fn take_watcher(&mut self) -> Option<Watcher> {
+        self.watcher.take()
     }
 
     /// Waits until the program's own process has executed.
@@ -145,7 +158,24 @@ impl Drop for Assembled {
 /// # Errors
 /// What the child recorded, or what the check from outside found.
 pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
-    assemble_with(plan, cgroup, &mut |_, _| Err(Error::internal("nobody is there to run the hooks")))
+    assemble_with(plan, cgroup, &mut no_hooks)
+}
+
+fn no_hooks(_: &Assembled, _: &[Hook]) -> Result<()> {
+    Err(Error::internal("nobody is there to run the hooks"))
+}
+
+/// As [`assemble`], in a `cgroup` that others may live in too: only what is in `ending` is
+/// killed when pinfold is, before a foreground launch has ended.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_among(
+    plan: &mut Plan,
+    cgroup: Option<&Cgroup>,
+    ending: Option<&Cgroup>,
+) -> Result<Assembled> {
+    clone_and_meet(plan, cgroup, Around { ending, at_hooks: &mut no_hooks })
 }
 
 /// What the parent does while the child waits before the pivot: its hooks.
@@ -160,6 +190,17 @@ pub fn assemble_with(
     cgroup: Option<&Cgroup>,
     at_hooks: &mut AtHooks<'_>,
 ) -> Result<Assembled> {
+    clone_and_meet(plan, cgroup, Around { ending: cgroup, at_hooks })
+}
+
+/// What is around the child while it is assembled.
+struct Around<'a, 'h> {
+    /// What is killed with pinfold.
+    ending: Option<&'a Cgroup>,
+    at_hooks: &'a mut AtHooks<'h>,
+}
+
+fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'_, '_>) -> Result<Assembled> {
     let channel = Channel::open()?;
     plan.keep_fds = kept(plan, &channel);
     channel.records.finish_line(plan.steps.len().saturating_sub(1));
@@ -169,11 +210,7 @@ pub fn assemble_with(
     // In the unified hierarchy the child is born in its group, on a hybrid machine too; its
     // first step takes it into the v1 hierarchies.
     let born_in = cgroup.and_then(Cgroup::unified_fd);
-    if let Some(namespace) = &plan.born_in_pid_namespace {
-        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWPID)
-            .call("setns")
-            .at("/linux/namespaces")?;
-    }
+    let own_pid_namespace = plan.born_in_pid_namespace.as_ref().map(enter_pid_namespace).transpose()?;
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
         Cloned::Child => {
@@ -185,18 +222,52 @@ pub fn assemble_with(
         }
         Cloned::Parent { pid, pidfd } => (pid.as_raw(), pidfd),
     };
+    if let Some(own) = own_pid_namespace {
+        // Whatever else pinfold starts is not born inside.
+        enter_pid_namespace(&own)?;
+    }
     let Channel { parent, child, records, page, started, starting } = channel;
     // The child's ends live on only in the child, or its end would never be seen.
     drop((child, starting));
     let socket = parent;
-    let mut assembled =
-        Assembled { pid, pidfd, socket, records, page, started, console: None, interrupts, released: false };
+    let mut assembled = Assembled {
+        pid,
+        pidfd,
+        socket,
+        records,
+        page,
+        started,
+        console: None,
+        interrupts,
+        watcher: None,
+        released: false,
+    };
     prepare(plan, &assembled)?;
     go(&assembled)?;
+    if !has_stage(plan) {
+        // While the child is at work: this costs no time.
+        assembled.watch(plan, around.ending)?;
+    }
     let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
     let seen = if checks > 1 { Seen::Status } else { Seen::All };
-    while !meet(plan, &mut assembled, &mut checks, seen, at_hooks)? {}
+    while !meet(plan, &mut assembled, &mut checks, seen, &mut around)? {}
     Ok(assembled)
+}
+
+/// The next child is born in this namespace; returned is the one it was before.
+fn enter_pid_namespace(namespace: &OwnedFd) -> Result<OwnedFd> {
+    let path = "/proc/self/ns/pid_for_children";
+    let before =
+        nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).call("open").on(path)?;
+    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWPID)
+        .call("setns")
+        .at("/linux/namespaces")?;
+    Ok(before)
+}
+
+/// Whether what is cloned is only the stage before the process of the program.
+fn has_stage(plan: &Plan) -> bool {
+    plan.steps.iter().any(|planned| matches!(planned.step, Step::EnterPidNamespace))
 }
 
 /// Ascending, as close_range needs it: the streams, the channel, and what the steps
@@ -259,7 +330,7 @@ fn meet(
     child: &mut Assembled,
     checks: &mut usize,
     last: Seen,
-    at_hooks: &mut AtHooks<'_>,
+    around: &mut Around<'_, '_>,
 ) -> Result<bool> {
     let mut word = [0_u8; 1];
     child.wait_for(child.socket.as_fd())?;
@@ -270,7 +341,7 @@ fn meet(
     match (length, word) {
         (0, _) => Err(failure::failed(plan, &child.records)),
         (_, [word]) if word == Meeting::Hooks as u8 => {
-            at_hooks(child, &plan.parent.runtime_hooks)?;
+            (around.at_hooks)(child, &plan.parent.runtime_hooks)?;
             go(child).map(|()| false)
         }
         (_, [word]) if word == Meeting::Console as u8 => {
@@ -284,8 +355,12 @@ fn meet(
             go(child).map(|()| false)
         }
         (_, [word]) if word == Meeting::Check as u8 => {
-            child.follow(plan)?;
+            if has_stage(plan) {
+                child.follow(plan)?;
+                child.watch(plan, around.ending)?;
+            }
             inspect::check(plan, child, last)?;
+            child.watcher.as_ref().map_or(Ok(()), Watcher::await_ready)?;
             rlimits::set(plan, child)?;
             go(child).map(|()| true)
         }
