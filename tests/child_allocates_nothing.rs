@@ -171,7 +171,9 @@ fn make_bundle(directory: &Path) {
             {"destination": "/proc", "type": "proc", "source": "proc"},
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]},
             {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666"]},
-            {"destination": "/deep/er/place", "type": "bind", "source": "rootfs", "options": ["rbind", "ro"]}
+            {"destination": "/deep/er/place", "type": "bind", "source": "rootfs", "options": ["rbind", "ro", "rprivate"]},
+            {"destination": "/bin", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]},
+            {"destination": "/deep/er/place", "type": "none", "source": "none", "options": ["remount", "bind", "nosuid"]}
         ],
         "linux": {
             "namespaces": namespaces,

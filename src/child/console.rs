@@ -100,7 +100,7 @@ fn bind_console(root: BorrowedFd<'_>, slave: BorrowedFd<'_>, target: &Target) ->
     let place = place::find_or_make(root, target)?;
     let flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH.cast_unsigned();
     let tree = mount::open_tree(slave, c"", flags)?;
-    mount::move_mount(tree.as_fd(), place.as_fd(), c"", 0)
+    mount::move_mount(tree.as_fd(), place.fd.as_fd(), c"", 0)
 }
 
 /// The program's session gets the terminal on stdin as its controlling one.

@@ -7,6 +7,7 @@
 
 mod confine;
 mod console;
+mod copy_up;
 mod credentials;
 mod hook;
 pub use hook::{HookRun, run_hook};
@@ -78,7 +79,8 @@ impl Child<'_> {
             Step::CutPropagation { flags } => mounts::set_root_propagation(*flags),
             Step::AttachRoot { from, attrs, onto } => self.attach_root(from, *attrs, onto.as_ref()),
             Step::Make(made) => place::make(self.root()?, made),
-            Step::Mount { from, target, propagation } => mounts::mount(self.root()?, from, target, *propagation),
+            Step::Mount { from, target, propagation } => mounts::mount(self.root()?, from, target, propagation),
+            Step::Remount { path, change } => mounts::remount(self.root()?, path, change),
             Step::MakeCwd(target) => place::make_directory(self.root()?, target, 0o755),
             Step::ConsolePty { target, size, owner, lent } => self.console_pty(target.as_ref(), *size, *owner, *lent),
             Step::MeetForHooks => self.meet(Meeting::Hooks),

@@ -9,50 +9,67 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::mount::MsFlags;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use super::{Done, place};
-use crate::plan::{FreshFs, MountFrom, Reopened, Target};
+use super::place::Place;
+use super::{Done, copy_up, place};
+use crate::plan::{Change, Covered, FreshFs, MountFrom, Reopened, Target};
 use crate::sys::{self, mount, mount::MountAttr};
 
 /// /dev/null's device number (Documentation/admin-guide/devices.txt: 1 char, 3).
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
 /// Mounts one planned thing at its target, which is made when it is missing.
-pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, propagation: u64) -> Done {
+pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, propagation: &[u64]) -> Done {
     let place = place::find_or_make(root, target)?;
     let tree = match from {
-        MountFrom::Tree(tree, _) => return put(tree.as_fd(), place.as_fd(), target, propagation),
+        MountFrom::Tree(tree, _) => return put(tree.as_fd(), &place, target, propagation),
         MountFrom::Path(reopened, attr) => {
-            let tree = reopen(reopened)?;
+            let tree = reopen(reopened, attr.propagation)?;
             mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;
             tree
         }
-        MountFrom::Fresh(fresh) => make_fresh(fresh)?,
+        MountFrom::Fresh(fresh) => make_fresh(fresh, &place)?,
         MountFrom::Inside(path, attr) => clone_inside(root, path, attr)?,
     };
-    put(tree.as_fd(), place.as_fd(), target, propagation)
+    put(tree.as_fd(), &place, target, propagation)
 }
 
 /// On the root itself, `move_mount` would shadow it for every later step.
-fn put(tree: BorrowedFd<'_>, place: BorrowedFd<'_>, target: &Target, propagation: u64) -> Done {
+fn put(tree: BorrowedFd<'_>, place: &Place, target: &Target, propagation: &[u64]) -> Done {
     if target.prefixes.is_empty() {
         return Err(Errno::EBUSY);
     }
-    mount::move_mount(tree, place, c"", 0)?;
-    if propagation != 0 {
-        // mount_setattr(2) knows no MS_REC: it has AT_RECURSIVE for it.
-        let attr = MountAttr { propagation: propagation & !libc::MS_REC, ..MountAttr::default() };
-        let recursive = if propagation & libc::MS_REC != 0 { mount::AT_RECURSIVE } else { 0 };
-        mount::mount_setattr(tree, c"", libc::AT_EMPTY_PATH.cast_unsigned() | recursive, &attr, None)?;
+    mount::move_mount(tree, place.fd.as_fd(), c"", 0)?;
+    propagate(tree, propagation)
+}
+
+/// One after the other, as mount(2) would be called for each.
+fn propagate(mounted: BorrowedFd<'_>, propagation: &[u64]) -> Done {
+    for flags in propagation {
+        let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
+        let reach = if flags & libc::MS_REC == 0 { ITSELF } else { EVERYWHERE };
+        mount::mount_setattr(mounted, c"", reach, &attr, None)?;
     }
     Ok(())
 }
 
+/// Changes the mount that stands at a path. EINVAL: no mount does.
+pub(super) fn remount(root: BorrowedFd<'_>, path: &CStr, change: &Change) -> Done {
+    let object = place::find(root, path)?;
+    for (attr, reach) in [(&change.own, ITSELF), (&change.recursive, EVERYWHERE)] {
+        if *attr != MountAttr::default() {
+            mount::mount_setattr(object.as_fd(), c"", reach, attr, None)?;
+        }
+    }
+    propagate(object.as_fd(), &change.propagation)
+}
+
+const ITSELF: u32 = libc::AT_EMPTY_PATH.cast_unsigned();
 const EVERYWHERE: u32 = libc::AT_EMPTY_PATH.cast_unsigned() | mount::AT_RECURSIVE;
 
 /// Opens a host path again from this mount namespace, makes sure that it is the object
 /// that was judged, and clones that very descriptor.
-pub(super) fn reopen(reopened: &Reopened) -> Result<OwnedFd, Errno> {
-    clone_tree(same_object(reopened)?.as_fd())
+pub(super) fn reopen(reopened: &Reopened, propagation: u64) -> Result<OwnedFd, Errno> {
+    clone_tree(same_object(reopened)?.as_fd(), propagation)
 }
 
 /// The object that was judged, opened from this mount namespace. ESTALE: the path leads to
@@ -71,31 +88,81 @@ pub(super) fn same_object(reopened: &Reopened) -> Result<OwnedFd, Errno> {
     if same { Ok(object) } else { Err(Errno::ESTALE) }
 }
 
-fn clone_tree(object: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+fn clone_tree(object: BorrowedFd<'_>, propagation: u64) -> Result<OwnedFd, Errno> {
     let flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | EVERYWHERE;
     let tree = mount::open_tree(object, c"", flags)?;
-    // A clone of a shared mount stays in its peer group: private before anything else.
-    let private = MountAttr { propagation: mount::MS_PRIVATE, ..MountAttr::default() };
-    mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &private, None)?;
+    // A clone of a shared mount stays in its peer group: cut off before anything else.
+    let cut = MountAttr { propagation, ..MountAttr::default() };
+    mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &cut, None)?;
     Ok(tree)
 }
 
-/// Makes a filesystem in the namespaces of this child.
-pub(super) fn make_fresh(fresh: &FreshFs) -> Result<OwnedFd, Errno> {
-    let context = mount::fsopen(&fresh.fstype, mount::FSOPEN_CLOEXEC)?;
-    for (key, value) in &fresh.options {
-        match value {
-            Some(value) => mount::fsconfig_string(context.as_fd(), key, value)?,
-            None => mount::fsconfig_flag(context.as_fd(), key)?,
-        }
+/// Makes a filesystem in the namespaces of this child, to cover `place`.
+fn make_fresh(fresh: &FreshFs, place: &Place) -> Result<OwnedFd, Errno> {
+    let context = configure(fresh)?;
+    if let (true, Covered::Mode | Covered::Content { mode: true }) = (place.found, fresh.covered) {
+        let mode = sys::file::stat(place.fd.as_fd())?.mode & 0o7777;
+        let digits = octal(mode);
+        let digits = CStr::from_bytes_with_nul(&digits).or(Err(Errno::EINVAL))?;
+        mount::fsconfig_string(context.as_fd(), c"mode", digits)?;
     }
+    mount::fsconfig_create(context.as_fd())?;
+    let tree = mount::fsmount(context.as_fd(), mount::FSMOUNT_CLOEXEC, fresh.attrs)?;
+    if let (true, Covered::Content { .. }) = (place.found, fresh.covered) {
+        copy_up::copy(detached_source(place.fd.as_fd())?.as_fd(), tree.as_fd())?;
+    }
+    Ok(tree)
+}
+
+/// The root itself, which covers nothing.
+pub(super) fn make_root(fresh: &FreshFs) -> Result<OwnedFd, Errno> {
+    let context = configure(fresh)?;
     mount::fsconfig_create(context.as_fd())?;
     mount::fsmount(context.as_fd(), mount::FSMOUNT_CLOEXEC, fresh.attrs)
 }
 
+fn configure(fresh: &FreshFs) -> Result<OwnedFd, Errno> {
+    let context = mount::fsopen(&fresh.fstype, mount::FSOPEN_CLOEXEC)?;
+    for (key, value) in &fresh.options {
+        match value {
+            Some(value) => mount::fsconfig_string(context.as_fd(), key, value)?,
+            None => set_flag(context.as_fd(), key)?,
+        }
+    }
+    Ok(context)
+}
+
+/// fsconfig(2) has no word for mount(2)'s MS_I_VERSION: the filesystems that count versions
+/// do so by themselves (tmpfs, ext4, xfs, btrfs), or know the option as their own.
+fn set_flag(context: BorrowedFd<'_>, key: &CStr) -> Done {
+    match mount::fsconfig_flag(context, key) {
+        Err(Errno::EINVAL) if key == c"iversion" => Ok(()),
+        set => set,
+    }
+}
+
+/// Four octal digits.
+fn octal(mode: u32) -> [u8; 5] {
+    let digit = |shift: u32| b'0' + u8::try_from((mode >> shift) & 7).unwrap_or(0);
+    [digit(9), digit(6), digit(3), digit(0), 0]
+}
+
+/// What is copied is read through a mount of its own, on which no device opens and no link
+/// leads on. With the mounts below it, which a user namespace may not leave out; the copy
+/// stays on one filesystem by itself.
+fn detached_source(place: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let tree = clone_tree(place, mount::MS_PRIVATE)?;
+    let set = mount::MOUNT_ATTR_RDONLY
+        | mount::MOUNT_ATTR_NOSUID
+        | mount::MOUNT_ATTR_NODEV
+        | mount::MOUNT_ATTR_NOEXEC;
+    mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &MountAttr { set, ..MountAttr::default() }, None)?;
+    Ok(tree)
+}
+
 fn clone_inside(root: BorrowedFd<'_>, path: &CStr, attr: &MountAttr) -> Result<OwnedFd, Errno> {
     let object = place::find(root, path)?;
-    let tree = clone_tree(object.as_fd())?;
+    let tree = clone_tree(object.as_fd(), mount::MS_PRIVATE)?;
     mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;
     Ok(tree)
 }
@@ -128,7 +195,7 @@ fn null_device(root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let is_null = stat.mode & libc::S_IFMT == libc::S_IFCHR
         && (libc::major(stat.rdev), libc::minor(stat.rdev)) == NULL_DEVICE;
     match is_null {
-        true => clone_tree(object.as_fd()),
+        true => clone_tree(object.as_fd(), mount::MS_PRIVATE),
         false => Err(Errno::ENODEV),
     }
 }
@@ -136,7 +203,7 @@ fn null_device(root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 /// Makes a path read-only with all below it, by a read-only clone of itself on top.
 pub(super) fn readonly_path(root: BorrowedFd<'_>, path: &CStr) -> Done {
     let Some(object) = present(place::find(root, path))? else { return Ok(()) };
-    let tree = clone_tree(object.as_fd())?;
+    let tree = clone_tree(object.as_fd(), mount::MS_PRIVATE)?;
     let readonly = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
     mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, &readonly, None)?;
     mount::move_mount(tree.as_fd(), object.as_fd(), c"", 0)

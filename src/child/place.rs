@@ -15,7 +15,10 @@ use crate::sys;
 
 /// Opens a path inside the root; links are followed in-root.
 pub(super) fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    let path = CStr::from_bytes_with_nul(skip_slashes(path)).unwrap_or(path);
+    let path = match CStr::from_bytes_with_nul(skip_slashes(path)) {
+        Ok(path) if !path.is_empty() => path,
+        _ => c".",
+    };
     open_in_root(root, path, ResolveFlag::empty())
 }
 
@@ -39,18 +42,24 @@ fn link_rule(target: &Target) -> ResolveFlag {
     }
 }
 
+/// A place, and whether it was there.
+pub(super) struct Place {
+    pub fd: OwnedFd,
+    pub found: bool,
+}
+
 /// The target, made when it is missing.
-pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<OwnedFd, Errno> {
+pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Place, Errno> {
     match open_in_root(root, &target.path, link_rule(target)) {
         Err(Errno::ENOENT) => {}
-        other => return other,
+        other => return Ok(Place { fd: other?, found: true }),
     }
     let (parent, name) = parent_of(root, target)?;
     match target.kind {
         TargetKind::Directory => make_one(parent.as_fd(), name, 0o755),
         TargetKind::File => by_its_owner(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644)).map(drop),
     }?;
-    open_beneath(parent.as_fd(), name)
+    Ok(Place { fd: open_beneath(parent.as_fd(), name)?, found: false })
 }
 
 /// The directory that holds the target's last component, made where it is missing.

@@ -24,8 +24,8 @@ impl Child<'_> {
         };
         let tree = match from {
             RootFrom::Tree(tree) => sys::file::duplicate(tree.as_fd())?,
-            RootFrom::Path(reopened) => mounts::reopen(reopened)?,
-            RootFrom::Tmpfs(fresh) => mounts::make_fresh(fresh)?,
+            RootFrom::Path(reopened) => mounts::reopen(reopened, mount::MS_PRIVATE)?,
+            RootFrom::Tmpfs(fresh) => mounts::make_root(fresh)?,
         };
         mount::move_mount(tree.as_fd(), old.as_fd(), c"", 0)?;
         if !matches!(from, RootFrom::Tmpfs(_)) && attrs != 0 {

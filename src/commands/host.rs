@@ -46,6 +46,7 @@ impl Host {
             setgroups_denied: !may(CAP_SETGID) || !may_set_groups()?,
             last_cap: last_cap()?,
             landlock_abi: sys::landlock::landlock_abi().unwrap_or(0),
+            selinux: selinux(),
             cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
             cgroup_v1: v1_hierarchies(&hierarchies)?,
         };
@@ -69,6 +70,12 @@ fn v1_hierarchies(hierarchies: &Hierarchies) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).call("read").on(path)?;
     let names = text.lines().filter_map(|line| line.split(':').nth(1)).filter(|name| !name.is_empty());
     Ok(names.map(str::to_owned).collect())
+}
+
+/// As libselinux decides: selinuxfs is mounted in its place.
+fn selinux() -> bool {
+    nix::sys::statfs::statfs("/sys/fs/selinux")
+        .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::SELINUX_MAGIC)
 }
 
 fn last_cap() -> Result<u8> {

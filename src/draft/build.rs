@@ -39,7 +39,8 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         Some(map) => sysctl::sysctls(map, new_namespaces | join.iter().fold(0, |all, one| all | one.nstype))?,
         None => vec![],
     };
-    let mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?;
+    let mut mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?;
+    mounts::label(&mut mounts, linux.mount_label().as_deref(), facts)?;
     let devices = match brings_dev(&mounts) {
         true => vec![],
         false => devices(linux.devices().as_deref())?,
@@ -125,10 +126,6 @@ fn refuse_unsupported(spec: &Spec) -> Result<()> {
             linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
             "/linux/netDevices",
         ),
-        (
-            linux.is_some_and(|linux| linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-            "/linux/mountLabel",
-        ),
     ];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(unsupported(field)),
@@ -165,17 +162,7 @@ fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>, maps: Option<&I
         ),
     };
     let readonly = root.and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
-    let propagation = match propagation {
-        None | Some("" | "private" | "rprivate") => 0,
-        Some("shared" | "rshared") => libc::MS_SHARED | libc::MS_REC,
-        Some("slave" | "rslave") => libc::MS_SLAVE | libc::MS_REC,
-        Some("unbindable" | "runbindable") => libc::MS_UNBINDABLE | libc::MS_REC,
-        Some(other) => {
-            return Err(Error::usage("one of shared, slave, private, unbindable")
-                .field("/linux/rootfsPropagation")
-                .object(format!("`{other}`")));
-        }
-    };
+    let propagation = root_propagation(propagation)?;
     let owner = match (extras.root_idmapped, maps) {
         (true, Some(maps)) => OwnerMap::Maps(maps.clone()),
         _ => OwnerMap::Keep,
@@ -187,6 +174,27 @@ fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>, maps: Option<&I
         Door::Oci => 0,
     };
     Ok(Root { directory, size: extras.root_size, owner, readonly, propagation, attrs })
+}
+
+/// config-linux.md "Rootfs Mount Propagation"; the `r` forms as runc reads them.
+fn root_propagation(text: Option<&str>) -> Result<u64> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(0) };
+    let (recursive, plain) = match text.strip_prefix('r') {
+        Some(plain) => (libc::MS_REC, plain),
+        None => (0, text),
+    };
+    let flag = match plain {
+        "private" => libc::MS_PRIVATE,
+        "shared" => libc::MS_SHARED,
+        "slave" => libc::MS_SLAVE,
+        "unbindable" => libc::MS_UNBINDABLE,
+        _ => {
+            return Err(Error::usage("one of shared, slave, private, unbindable")
+                .field("/linux/rootfsPropagation")
+                .object(format!("`{text}`")));
+        }
+    };
+    Ok(flag | recursive)
 }
 
 fn name(text: Option<&str>, field: &str, new: u64, join: &[super::Join]) -> Result<Option<CString>> {

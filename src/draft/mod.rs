@@ -43,6 +43,8 @@ pub struct HostFacts {
     pub last_cap: u8,
     /// Landlock ABI, 0 where there is none.
     pub landlock_abi: u32,
+    /// Whether SELinux is in force.
+    pub selinux: bool,
     /// Whether the host has a pure cgroup v2 tree.
     pub cgroup_unified: bool,
     /// Names of the v1 hierarchies, for a `cgroup` mount on such a host.
@@ -214,7 +216,7 @@ pub struct Root {
     pub owner: OwnerMap,
     /// Read-only in the end.
     pub readonly: bool,
-    /// MS_* propagation of the root inside; 0 for private.
+    /// MS_* propagation of the root inside; 0 where none is asked for.
     pub propagation: u64,
     /// MOUNT_ATTR_* of a directory's mount and of what is mounted below it on the host.
     pub attrs: u64,
@@ -249,6 +251,16 @@ pub enum MountSource {
     Fresh(String),
     /// The cgroup tree.
     Cgroup,
+    /// Nothing new: the options change the mount that is there (`remount`).
+    Present,
+}
+
+impl DraftMount {
+    /// Whether an earlier mount cannot be reached any more when this one stands.
+    pub fn covers(&self, earlier: &Self) -> bool {
+        let is_new = !matches!(self.source, MountSource::Present);
+        is_new && earlier.destination.starts_with(&self.destination)
+    }
 }
 
 /// How the owners of a bind are shown inside: mount_setattr(2), MOUNT_ATTR_IDMAP.

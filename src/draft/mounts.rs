@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 
-use super::{DraftMount, Extras, MountSource, OwnerMap, mount_options, namespaces};
+use super::{DraftMount, Extras, HostFacts, MountSource, OwnerMap, mount_options, namespaces};
 use crate::error::{Context, Error, Result};
 use crate::plan::IdMaps;
 
@@ -25,9 +25,55 @@ pub(super) fn mounts(
         if let (true, MountSource::Bind { owner, .. }) = (owner_mapped, &mut draft.source) {
             *owner = shown_as_user(maps, user);
         }
+        if matches!(draft.source, MountSource::Present) && !draft.options.bind {
+            reconfigure(&draft, &mut mounts)?;
+        }
         mounts.push(draft);
     }
     Ok(mounts)
+}
+
+/// `remount` without `bind` also changes options of the filesystem itself. That is done to
+/// one that this launch makes, and when it makes it: any other has it in common with the host
+/// or with other containers.
+fn reconfigure(remount: &DraftMount, earlier: &mut [DraftMount]) -> Result<()> {
+    let field = || format!("{}/options", remount.field);
+    let found = earlier.iter_mut().rfind(|mount| mount.covers(remount));
+    match found.filter(|mount| mount.destination == remount.destination) {
+        Some(DraftMount { source: MountSource::Fresh(_), options, .. }) => {
+            options.data.extend(remount.options.data.iter().filter(|(key, _)| key != "source").cloned());
+            Ok(())
+        }
+        _ => Err(Error::usage(
+            "`remount` without `bind` would change a filesystem that is not the container's own",
+        )
+        .field(field())
+        .object(remount.destination.display())
+        .hint("with `bind` it changes the flags of the mount alone")),
+    }
+}
+
+/// `linux.mountLabel`: the SELinux context of every new filesystem that can have one.
+pub(super) fn label(mounts: &mut [DraftMount], label: Option<&str>, facts: &HostFacts) -> Result<()> {
+    let Some(label) = label.filter(|label| !label.is_empty()) else { return Ok(()) };
+    if !facts.selinux {
+        // runc's words for the label of a process.
+        return Err(Error::usage(
+            "selinux label is specified in config, but selinux is disabled or not supported",
+        )
+        .field("/linux/mountLabel"));
+    }
+    for mount in mounts {
+        match &mount.source {
+            // These have labels of the policy's own (runc).
+            MountSource::Fresh(fstype) if matches!(fstype.as_str(), "proc" | "sysfs" | "mqueue") => {}
+            MountSource::Fresh(_) => {
+                mount.options.data.push(("context".to_owned(), Some(label.to_owned())));
+            }
+            MountSource::Bind { .. } | MountSource::Cgroup | MountSource::Present => {}
+        }
+    }
+    Ok(())
 }
 
 fn prefix_field(error: Error, field: &str) -> Error {
@@ -61,9 +107,13 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
     let mut options = mount_options::parse(mount.options().as_deref().unwrap_or_default())?;
     let typ = mount.typ().as_deref().unwrap_or_default();
     options.bind |= typ == "bind";
+    if options.tmpcopyup && (options.bind || typ != "tmpfs") {
+        return Err(Error::usage("`tmpcopyup` is for tmpfs").field("/options"));
+    }
     let destination = inside_root(mount.destination())?;
     let owner = owner_map(mount, &options, maps)?;
     let source = match (options.bind, typ) {
+        _ if options.remount => MountSource::Present,
         (true, _) => {
             let path = mount
                 .source()
@@ -83,7 +133,7 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
         }
         (false, typ) => MountSource::Fresh(typ.to_owned()),
     };
-    if !options.bind && source_matters(typ) {
+    if !options.bind && !options.remount && source_matters(typ) {
         let text = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
         options.data.extend(text.map(|text| ("source".to_owned(), Some(text))));
     }
@@ -135,5 +185,98 @@ pub(super) fn inside_root(path: &Path) -> Result<PathBuf> {
     match path.as_os_str().is_empty() {
         true => Err(Error::usage("must not be empty").field("/destination")),
         false => Ok(clean),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn read(text: &str) -> Result<Vec<DraftMount>> {
+        let list: Vec<Mount> = serde_json::from_str(text).unwrap();
+        mounts(Some(&list), &Extras::oci(), None, None)
+    }
+
+    fn refused(text: &str) -> String {
+        read(text).err().map(|error: Error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_label_is_for_what_is_new_and_needs_selinux() {
+        let list = r#"[{"destination":"/t","type":"tmpfs"},{"destination":"/p","type":"proc"},
+                       {"destination":"/b","source":"/x","options":["bind"]}]"#;
+        let labelled = |selinux, text: Option<&str>| {
+            let mut mounts = read(list).unwrap();
+            let facts = HostFacts { selinux, ..HostFacts::default() };
+            label(&mut mounts, text, &facts).map(|()| {
+                let has = |mount: &DraftMount| mount.options.data.iter().any(|(key, _)| key == "context");
+                mounts.iter().map(has).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(labelled(true, Some("system_u:object_r:x:s0")).unwrap(), [true, false, false]);
+        assert_eq!(labelled(false, None).unwrap(), [false, false, false]);
+        assert_eq!(labelled(false, Some("")).unwrap(), [false, false, false]);
+        let error = labelled(false, Some("x")).unwrap_err();
+        assert_eq!(error.field_name(), Some("/linux/mountLabel"));
+        assert!(error.to_string().contains("selinux is disabled or not supported"));
+    }
+
+    #[test]
+    fn remounting_a_filesystem_is_for_what_the_launch_makes() {
+        let list = r#"[{"destination":"/t","type":"tmpfs","source":"t","options":["size=1m"]},
+                       {"destination":"/t","type":"tmpfs","source":"u","options":["remount","size=2m","ro"]}]"#;
+        let mounts = read(list).unwrap();
+        let sizes: Vec<_> =
+            mounts[0].options.data.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+        assert_eq!(sizes, [("size", Some("1m")), ("source", Some("t")), ("size", Some("2m"))]);
+        assert!(matches!(mounts[1].source, MountSource::Present));
+        let rows = [
+            (r#"[{"destination":"/t","type":"tmpfs","options":["remount"]}]"#, "/mounts/0/options"),
+            (
+                r#"[{"destination":"/t","source":"/x","options":["bind"]},{"destination":"/t","options":["remount"]}]"#,
+                "/mounts/1/options",
+            ),
+            (
+                r#"[{"destination":"/t/a","type":"tmpfs"},{"destination":"/t","type":"tmpfs"},
+                    {"destination":"/t/a","options":["remount"]}]"#,
+                "/mounts/2/options",
+            ),
+            (r#"[{"destination":"/t","type":"ramfs","options":["tmpcopyup"]}]"#, "/mounts/0/options"),
+            (r#"[{"destination":"/t","source":"/x","options":["bind","tmpcopyup"]}]"#, "/mounts/0/options"),
+        ];
+        for (text, field) in rows {
+            assert!(refused(text).starts_with(field), "{text}: {}", refused(text));
+        }
+        assert!(read(r#"[{"destination":"/t","options":["remount","bind","ro"]}]"#).is_ok());
+    }
+
+    #[test]
+    fn maps_of_a_mount_come_in_pairs_and_need_something_to_map_to() {
+        let with = |rest: &str| format!(r#"[{{"destination":"/t","source":"/x",{rest}}}]"#);
+        let map = r#"[{"containerID":0,"hostID":1000,"size":1},{"containerID":5,"hostID":2000,"size":2}]"#;
+        let both = format!(r#""options":["bind"],"uidMappings":{map},"gidMappings":{map}"#);
+        let mounts = read(&with(&both)).unwrap();
+        let MountSource::Bind { owner: OwnerMap::Maps(maps), .. } = &mounts[0].source else {
+            panic!("{mounts:?}")
+        };
+        assert_eq!((maps.uids.len(), maps.gids.len()), (2, 2));
+        for (rest, field) in [
+            (format!(r#""options":["bind"],"uidMappings":{map}"#), "/mounts/0/gidMappings"),
+            (format!(r#""options":["bind"],"gidMappings":{map}"#), "/mounts/0/uidMappings"),
+            (r#""options":["bind","idmap"]"#.to_owned(), "/mounts/0/options"),
+            (r#""options":["rbind","ridmap"]"#.to_owned(), "/mounts/0/options"),
+        ] {
+            assert!(refused(&with(&rest)).starts_with(field), "{rest}: {}", refused(&with(&rest)));
+        }
+    }
+
+    #[test]
+    fn a_relative_destination_begins_at_the_root() {
+        for (given, clean) in [("mnt/a", "/mnt/a"), ("./x/../y", "/y"), ("/../..", "/"), ("/a//b/.", "/a/b")]
+        {
+            assert_eq!(inside_root(Path::new(given)).unwrap(), Path::new(clean), "{given}");
+        }
+        assert!(inside_root(Path::new("")).is_err());
     }
 }

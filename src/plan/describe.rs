@@ -22,6 +22,7 @@ impl Step {
             Self::AttachRoot { .. } => "attach_root",
             Self::Make(_) => "make",
             Self::Mount { .. } => "mount",
+            Self::Remount { .. } => "remount",
             Self::MakeCwd(_) => "make_cwd",
             Self::ConsolePty { .. } => "console_pty",
             Self::MeetForHooks => "meet_for_hooks",
@@ -70,7 +71,7 @@ impl Step {
         match self {
             Self::Mount { target, .. } | Self::MakeCwd(target) => target.display(),
             Self::Make(made) => made.target().display(),
-            Self::Mask(path) | Self::ReadonlyPath(path) | Self::Chdir(path) => {
+            Self::Mask(path) | Self::ReadonlyPath(path) | Self::Chdir(path) | Self::Remount { path, .. } => {
                 path.to_string_lossy().into_owned()
             }
             Self::Sysctl { key, .. } => key.to_string_lossy().into_owned(),
@@ -90,8 +91,9 @@ impl Step {
             }
             Self::CreateContainerHook(hook, _) | Self::StartContainerHook(hook, _) => hook.describe(),
             Self::Mount { from, propagation, .. } => {
-                format!("{} propagation={propagation:#x}", from.describe())
+                format!("{} propagation={propagation:x?}", from.describe())
             }
+            Self::Remount { change, .. } => change.describe(),
             Self::Make(made) => made.describe(),
             Self::Sysctl { value, .. } => value.to_string_lossy().into_owned(),
             Self::EarlySeccomp(filter, flags) | Self::LateSeccomp(filter, flags) => {
@@ -134,7 +136,18 @@ impl FreshFs {
             None => key.to_string_lossy().into_owned(),
         };
         let options: Vec<_> = self.options.iter().map(option).collect();
-        format!("{} [{}] attrs={:#x}", self.fstype.to_string_lossy(), options.join(","), self.attrs)
+        let fstype = self.fstype.to_string_lossy();
+        format!("{fstype} [{}] attrs={:#x} covered={:?}", options.join(","), self.attrs, self.covered)
+    }
+}
+
+impl super::Change {
+    fn describe(&self) -> String {
+        let Self { own, recursive, propagation } = self;
+        format!(
+            "set={:#x} clear={:#x} recursive set={:#x} clear={:#x} propagation={propagation:x?}",
+            own.set, own.clear, recursive.set, recursive.clear
+        )
     }
 }
 

@@ -151,6 +151,34 @@ pub struct FreshFs {
     pub options: Vec<(CString, Option<CString>)>,
     /// MOUNT_ATTR_* flags of the mount.
     pub attrs: u64,
+    /// What of the covered directory goes on.
+    pub covered: Covered,
+}
+
+/// What a fresh filesystem takes over from the directory that it covers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Covered {
+    /// Nothing.
+    #[default]
+    Hidden,
+    /// Its permission bits: a tmpfs without `mode`, as under runc.
+    Mode,
+    /// Everything in it (`tmpcopyup`); its permission bits too, unless `mode` is given.
+    Content {
+        /// Whether the permission bits are taken over.
+        mode: bool,
+    },
+}
+
+/// Flags of a mount that is there already, and its propagation.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// MOUNT_ATTR_* of the mount itself.
+    pub own: MountAttr,
+    /// MOUNT_ATTR_* of the mount and all below it.
+    pub recursive: MountAttr,
+    /// MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, one after the other.
+    pub propagation: Vec<u64>,
 }
 
 /// What is mounted at a target.
@@ -231,7 +259,8 @@ pub enum Step {
     CutPropagation { flags: u64 },
     AttachRoot { from: RootFrom, attrs: u64, onto: Option<Reopened> },
     Make(Made),
-    Mount { from: MountFrom, target: Target, propagation: u64 },
+    Mount { from: MountFrom, target: Target, propagation: Vec<u64> },
+    Remount { path: CString, change: Change },
     MakeCwd(Target),
     ConsolePty { target: Option<Target>, size: Option<(u16, u16)>, owner: u32, lent: bool },
     MeetForHooks,

@@ -8,7 +8,7 @@ use super::steps::c_string;
 use super::{Surroundings, trees};
 use crate::draft::{Draft, DraftMount};
 use crate::error::{Context, Result};
-use crate::plan::{FreshFs, MountFrom};
+use crate::plan::{Covered, FreshFs, MountFrom};
 use crate::sys::clone::CLONE_NEWCGROUP;
 use crate::sys::mount::MOUNT_ATTR_RDONLY;
 
@@ -72,7 +72,7 @@ fn fresh_v1(name: &str, attrs: u64) -> Result<MountFrom> {
 type Options = Vec<(std::ffi::CString, Option<std::ffi::CString>)>;
 
 fn fresh(fstype: &str, options: Options, attrs: u64) -> Result<MountFrom> {
-    Ok(MountFrom::Fresh(FreshFs { fstype: c_string(fstype)?, options, attrs }))
+    Ok(MountFrom::Fresh(FreshFs { fstype: c_string(fstype)?, options, attrs, covered: Covered::Hidden }))
 }
 
 #[cfg(test)]

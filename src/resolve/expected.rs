@@ -1,10 +1,10 @@
 //! What the kernel must say of the child: derived from the Draft alone, so that a step
 //! that does too little is seen.
 
-use crate::draft::{Draft, DraftMount, Process};
+use crate::draft::{Draft, MountOptions, MountSource, Process};
 use crate::plan::{Expected, ExpectedMount, IdRange};
 use crate::sys::clone;
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
 const NAMES: &[(u64, &str)] = &[
     (clone::CLONE_NEWNS, "mnt"),
@@ -27,7 +27,7 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
     let groups = process.groups.iter().map(|group| outside(|maps| &maps.gids, *group)).collect();
     let new =
         NAMES.iter().filter(|(bit, _)| draft.new_namespaces & bit != 0).map(|(_, name)| *name).collect();
-    let mut mounts: Vec<_> = draft.mounts.iter().filter(|mount| !is_cgroup(mount)).map(mount).collect();
+    let mut mounts = mounts(draft);
     mounts.push(ExpectedMount {
         destination: "/".to_owned(),
         readonly: draft.root.readonly,
@@ -49,19 +49,44 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
     }
 }
 
-fn is_cgroup(mount: &DraftMount) -> bool {
-    matches!(mount.source, crate::draft::MountSource::Cgroup)
+fn mounts(draft: &Draft) -> Vec<ExpectedMount> {
+    let mut mounts: Vec<ExpectedMount> = vec![];
+    for mount in &draft.mounts {
+        let destination = mount.destination.to_string_lossy().into_owned();
+        match &mount.source {
+            MountSource::Cgroup => {}
+            // It is the same mount with other flags.
+            MountSource::Present => match mounts.iter_mut().rfind(|known| known.destination == destination) {
+                Some(known) => change(known, &mount.options),
+                None => mounts.push(expect(destination, &mount.options)),
+            },
+            MountSource::Bind { .. } | MountSource::Fresh(_) => {
+                mounts.push(expect(destination, &mount.options));
+            }
+        }
+    }
+    mounts
 }
 
-fn mount(mount: &DraftMount) -> ExpectedMount {
-    let set = mount.options.attr.set | mount.options.recursive_attr.set;
+fn expect(destination: String, options: &MountOptions) -> ExpectedMount {
+    let set = options.attr.set | options.recursive_attr.set;
     ExpectedMount {
-        destination: mount.destination.to_string_lossy().into_owned(),
-        readonly: mount.options.readonly(),
+        destination,
+        readonly: options.readonly(),
         nosuid: set & MOUNT_ATTR_NOSUID != 0,
         nodev: set & MOUNT_ATTR_NODEV != 0,
         noexec: set & MOUNT_ATTR_NOEXEC != 0,
     }
+}
+
+fn change(mount: &mut ExpectedMount, options: &MountOptions) {
+    let cleared = options.attr.clear | options.recursive_attr.clear;
+    let set = options.attr.set | options.recursive_attr.set;
+    let after = |before: bool, flag| (before && cleared & flag == 0) || set & flag != 0;
+    mount.readonly = after(mount.readonly, MOUNT_ATTR_RDONLY);
+    mount.nosuid = after(mount.nosuid, MOUNT_ATTR_NOSUID);
+    mount.nodev = after(mount.nodev, MOUNT_ATTR_NODEV);
+    mount.noexec = after(mount.noexec, MOUNT_ATTR_NOEXEC);
 }
 
 fn outside(ranges: &[IdRange], id: u32) -> u32 {

@@ -70,7 +70,8 @@ fn rules(draft: &Draft, abi: ABI) -> Result<Vec<(CString, u64)>> {
 }
 
 fn access(mount: &crate::draft::DraftMount, abi: ABI, all: BitFlags<AccessFs>) -> Option<u64> {
-    if mount.options.readonly() {
+    // A remount gives no right that the mount itself did not have.
+    if mount.options.readonly() || matches!(mount.source, MountSource::Present) {
         return None;
     }
     let files = AccessFs::from_all(abi) & (AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev);

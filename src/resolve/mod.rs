@@ -12,6 +12,7 @@ mod hooks;
 mod idmap;
 mod join;
 mod landlock;
+mod mounting;
 mod pin;
 mod program;
 mod steps;

@@ -78,7 +78,7 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
         let field = format!("{}/source", mount.field);
         binds.push(match &mount.source {
             MountSource::Bind { path, optional, .. } => open_source(path, bundle, *optional).at(field)?,
-            MountSource::Fresh(_) | MountSource::Cgroup => None,
+            MountSource::Fresh(_) | MountSource::Cgroup | MountSource::Present => None,
         });
     }
     // The rules about what lies below are those of the sandbox; runc has none.

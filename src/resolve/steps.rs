@@ -5,10 +5,10 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Facts, Surroundings, cgroup_mounts, hooks, landlock, trees};
-use crate::draft::{Draft, DraftEntry, DraftFile, DraftMount, MountOptions, MountSource, OwnerMap, Process};
+use super::{Facts, Surroundings, hooks, landlock, mounting, trees};
+use crate::draft::{Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
-use crate::plan::{FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
+use crate::plan::{Covered, FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
 use crate::sys::clone;
 
 /// The steps in the making.
@@ -34,12 +34,12 @@ pub(super) fn steps(
     own_ids_and_namespaces(&mut list, draft, joins, around);
     attach_root(&mut list, draft, root)?;
     fill_root(&mut list, draft)?;
-    mount_all(&mut list, draft, binds, around)?;
+    mounting::mount_all(&mut list, draft, binds, around)?;
     make_devices(&mut list, draft, devices)?;
     make_files(&mut list, draft, process)?;
     hooks::before_pivot(&mut list, draft, around);
     console(&mut list, draft, process, around)?;
-    leave_the_host(&mut list, draft, around);
+    leave_the_host(&mut list, draft, around)?;
     redirect(&mut list, around);
     become_the_user(&mut list, draft, process)?;
     confine(&mut list, draft, process, around)?;
@@ -93,13 +93,13 @@ fn join_cgroup(list: &mut List, files: Vec<std::os::fd::OwnedFd>) {
 
 /// Propagation is cut before the first mount, or it would appear on the host.
 fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> Result<()> {
-    list.add("", Step::CutPropagation { flags: libc::MS_PRIVATE | libc::MS_REC });
+    list.add("", Step::CutPropagation { flags: cut(draft) });
     let onto = hooks::place_of_root(draft, root.as_ref())?;
     let from = match root {
         None => RootFrom::Tmpfs(fresh_root(draft.root.size)?),
         Some(pinned) => {
             let options = MountOptions { bind: true, recursive: true, ..MountOptions::default() };
-            let wish = trees::Wish { options: &options, owner: &draft.root.owner, rootless: draft.rootless };
+            let wish = trees::Wish { owner: &draft.root.owner, ..trees::Wish::plain(draft, &options) };
             match trees::source(&pinned, &wish).at("/root/path")? {
                 MountFrom::Tree(tree, _) => RootFrom::Tree(tree),
                 _ => RootFrom::Path(trees::reopened(&pinned)?),
@@ -110,6 +110,12 @@ fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> R
     Ok(())
 }
 
+/// A caller without privilege clones its binds after the cut, and a slave needs its master.
+fn cut(draft: &Draft) -> u64 {
+    let asked = draft.rootless && draft.mounts.iter().any(|mount| mount.options.propagates());
+    libc::MS_REC | if asked { libc::MS_SLAVE } else { libc::MS_PRIVATE }
+}
+
 fn fresh_root(size: u64) -> Result<FreshFs> {
     let options = [("source", "pinfold".to_owned()), ("mode", "0755".to_owned()), ("size", size.to_string())];
     let options = options.into_iter().map(|(key, value)| Ok((c_string(key)?, Some(c_string(&value)?))));
@@ -117,6 +123,7 @@ fn fresh_root(size: u64) -> Result<FreshFs> {
         fstype: c"tmpfs".to_owned(),
         options: options.collect::<Result<_>>()?,
         attrs: crate::sys::mount::MOUNT_ATTR_NOSUID | crate::sys::mount::MOUNT_ATTR_NODEV,
+        covered: Covered::Hidden,
     })
 }
 
@@ -145,88 +152,6 @@ fn made_file(file: &DraftFile) -> Result<Made> {
     })
 }
 
-/// The user's order is kept: a later mount may lie inside an earlier one.
-fn mount_all(
-    list: &mut List,
-    draft: &Draft,
-    binds: Vec<Option<super::Pinned>>,
-    around: &Surroundings<'_>,
-) -> Result<()> {
-    for (mount, pinned) in draft.mounts.iter().zip(binds) {
-        match (&mount.source, pinned) {
-            (MountSource::Bind { owner, .. }, Some(pinned)) => bind(list, draft, mount, &pinned, owner)?,
-            (MountSource::Bind { .. }, None) => {}
-            (MountSource::Fresh(fstype), _) => {
-                let fresh = MountFrom::Fresh(fresh(fstype, &mount.options)?);
-                let target = fresh_target(draft, fstype, &mount.destination)?;
-                let propagation = mount.options.propagation;
-                list.add(&mount.field, Step::Mount { from: fresh, target, propagation });
-            }
-            (MountSource::Cgroup, _) => cgroup(list, draft, mount, around)?,
-        }
-    }
-    Ok(())
-}
-
-fn bind(
-    list: &mut List,
-    draft: &Draft,
-    mount: &DraftMount,
-    pinned: &super::Pinned,
-    owner: &OwnerMap,
-) -> Result<()> {
-    // Without privilege only whole trees can be cloned: what the host hides below a mount
-    // must stay hidden (user_namespaces(7), "locked" mounts).
-    let recursive = mount.options.recursive || draft.rootless;
-    let options = MountOptions { recursive, ..mount.options.clone() };
-    let wish = trees::Wish { options: &options, owner, rootless: draft.rootless };
-    let from = trees::source(pinned, &wish).at(format!("{}/source", mount.field))?;
-    let kind = match pinned.identity.file_type {
-        libc::S_IFDIR => TargetKind::Directory,
-        _ => TargetKind::File,
-    };
-    let target = Target::new(&mount.destination, kind).at(format!("{}/destination", mount.field))?;
-    list.add(&mount.field, Step::Mount { from, target, propagation: mount.options.propagation });
-    Ok(())
-}
-
-fn fresh(fstype: &str, options: &MountOptions) -> Result<FreshFs> {
-    if options.tmpcopyup {
-        return Err(Error::usage("`tmpcopyup` is not supported by this version of pinfold").field("/options"));
-    }
-    let pairs = options.data.iter().map(|(key, value)| {
-        let value = value.as_deref().map(c_string).transpose()?;
-        Ok((c_string(key)?, value))
-    });
-    Ok(FreshFs {
-        fstype: c_string(fstype)?,
-        options: pairs.collect::<Result<_>>()?,
-        attrs: options.attr.set | options.recursive_attr.set,
-    })
-}
-
-/// /proc, /sys and /dev must be ordinary directories of the root (CVE-2019-19921), and so
-/// must the place of the secrets: a link of the image could lead into a workspace.
-fn fresh_target(draft: &Draft, fstype: &str, destination: &Path) -> Result<Target> {
-    let target = Target::new(destination, TargetKind::Directory)?;
-    let special = matches!(fstype, "proc" | "sysfs")
-        || destination == Path::new("/dev")
-        || draft.files.iter().any(|file| file.path.starts_with(destination));
-    Ok(if special { target.without_links() } else { target })
-}
-
-/// The tmpfs around v1 hierarchies closes when they stand in it.
-fn cgroup(list: &mut List, draft: &Draft, mount: &DraftMount, around: &Surroundings<'_>) -> Result<()> {
-    for (from, path) in cgroup_mounts::mounts(draft, mount, around)? {
-        let target = Target::new(&path, TargetKind::Directory)?;
-        list.add(&mount.field, Step::Mount { from, target, propagation: 0 });
-    }
-    if mount.options.readonly() && !around.facts.cgroup_unified {
-        list.add(&mount.field, Step::ReadonlyPath(path_c_string(&mount.destination)?));
-    }
-    Ok(())
-}
-
 /// After the mounts: /dev may be one of them.
 fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<super::Pinned>>) -> Result<()> {
     for (device, node) in draft.devices.iter().zip(nodes) {
@@ -235,9 +160,8 @@ fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<super::Pinned>
             Some(pinned) => {
                 let options = MountOptions { bind: true, ..MountOptions::default() };
                 let options = MountOptions { recursive: draft.rootless, ..options };
-                let wish =
-                    trees::Wish { options: &options, owner: &OwnerMap::Keep, rootless: draft.rootless };
-                Step::Mount { from: trees::source(&pinned, &wish)?, target, propagation: 0 }
+                let wish = trees::Wish::plain(draft, &options);
+                Step::Mount { from: trees::source(&pinned, &wish)?, target, propagation: vec![] }
             }
             None => Step::Make(Made::Device {
                 target,
@@ -298,7 +222,7 @@ fn console_pty(process: &Process, target: Option<Target>, lent: bool) -> Step {
 
 /// Masks and read-only paths come when all mounts are in place; then nothing of the host
 /// is left open.
-fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
+fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) -> Result<()> {
     match around.pivot {
         true => list.add("", Step::Pivot),
         false => list.add("--no-pivot", Step::Chroot),
@@ -312,15 +236,18 @@ fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
     for (index, path) in draft.readonly_paths.iter().enumerate() {
         list.add(&format!("/linux/readonlyPaths/{index}"), Step::ReadonlyPath(path.clone()));
     }
+    mounting::close(list, draft)?;
     if draft.root.readonly {
         list.add("/root/readonly", Step::ReadonlyRoot);
     }
-    if draft.root.propagation != 0 {
+    // A private root is what it is already.
+    if draft.root.propagation & (libc::MS_SHARED | libc::MS_SLAVE | libc::MS_UNBINDABLE) != 0 {
         list.add("/linux/rootfsPropagation", Step::RootPropagation(draft.root.propagation));
     }
     if around.keyring {
         list.add("", Step::SessionKeyring);
     }
+    Ok(())
 }
 
 fn redirect(list: &mut List, around: &mut Surroundings<'_>) {
@@ -404,7 +331,7 @@ pub(super) fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|error| Error::usage(error.to_string()).object(text))
 }
 
-fn path_c_string(path: &Path) -> Result<CString> {
+pub(super) fn path_c_string(path: &Path) -> Result<CString> {
     CString::new(path.as_os_str().as_bytes())
         .map_err(|error| Error::usage(error.to_string()).object(path.display()))
 }

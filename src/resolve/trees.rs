@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::{Pinned, idmap};
-use crate::draft::{MountOptions, OwnerMap};
+use crate::draft::{Draft, MountOptions, OwnerMap};
 use crate::error::{Call, Context, Error, Kind, Result};
 use crate::plan::{MountFrom, Reopened};
 use crate::sys::mount::{
@@ -23,11 +23,43 @@ pub(super) struct Wish<'a> {
     pub owner: &'a OwnerMap,
     /// The caller cannot clone mounts: the child reopens and compares.
     pub rootless: bool,
+    /// Whether mounts made below it may go back to the host: `rootfsPropagation` says so, and
+    /// the container's mount namespace is no less privileged than the host's.
+    pub shared_with_host: bool,
+    /// Whether mounts of the host may come in.
+    pub slave_of_host: bool,
+}
+
+impl<'a> Wish<'a> {
+    /// A source whose owners are shown as they are.
+    pub(super) fn plain(draft: &Draft, options: &'a MountOptions) -> Self {
+        let root = draft.root.propagation;
+        let new_user = draft.id_maps.is_some() || draft.rootless;
+        Self {
+            options,
+            owner: &OwnerMap::Keep,
+            rootless: draft.rootless,
+            shared_with_host: root & libc::MS_SHARED != 0 && !new_user,
+            slave_of_host: root & (libc::MS_PRIVATE | libc::MS_UNBINDABLE) == 0,
+        }
+    }
+
+    /// What a clone of the source is before anything else: in its peer group, mounts made
+    /// inside would appear on the host. runc leaves every bind a slave; here one that asks
+    /// for no propagation is private.
+    fn propagation(&self) -> u64 {
+        let asked = |flag| self.options.propagation.iter().any(|flags| flags & flag != 0);
+        match (asked(libc::MS_SHARED), asked(libc::MS_SLAVE)) {
+            (true, _) if self.shared_with_host => 0,
+            (true, _) | (_, true) if self.slave_of_host => mount::MS_SLAVE,
+            _ => mount::MS_PRIVATE,
+        }
+    }
 }
 
 /// The mount source for a pinned object.
 pub(super) fn source(pinned: &Pinned, wish: &Wish<'_>) -> Result<MountFrom> {
-    let attr = attributes(wish.options);
+    let attr = attributes(wish);
     let source = pinned.identity.path.display();
     match wish.rootless {
         true if *wish.owner != OwnerMap::Keep => {
@@ -39,11 +71,12 @@ pub(super) fn source(pinned: &Pinned, wish: &Wish<'_>) -> Result<MountFrom> {
         }
         false => {
             let words = format!(
-                "{} recursive={} set={:#x} clear={:#x} owner={}",
+                "{} recursive={} set={:#x} clear={:#x} propagation={:#x} owner={}",
                 pinned.identity,
                 wish.options.recursive,
                 attr.set,
                 wish.options.attr.clear,
+                attr.propagation,
                 owner_word(wish.owner)
             );
             tree(pinned, wish, &attr).map(|tree| MountFrom::Tree(tree, words)).on(source)
@@ -113,13 +146,14 @@ fn openable(path: &Path) -> Result<CString> {
 
 /// What is set on every mount of the tree. Read-only means recursively: a submount of a
 /// read-only bind is not writable either (runc and crun leave it so without `rro`).
-fn attributes(options: &MountOptions) -> MountAttr {
+fn attributes(wish: &Wish<'_>) -> MountAttr {
+    let options = wish.options;
     let restrict = options.attr.set;
     let atime = (options.attr.clear | options.recursive_attr.clear) & MOUNT_ATTR__ATIME;
     MountAttr {
         set: restrict | options.recursive_attr.set,
         clear: (options.recursive_attr.clear & !restrict) | atime,
-        propagation: mount::MS_PRIVATE,
+        propagation: wish.propagation(),
     }
 }
 
@@ -127,7 +161,7 @@ fn tree(pinned: &Pinned, wish: &Wish<'_>, attr: &MountAttr) -> Result<OwnedFd> {
     let recursive = if wish.options.recursive { AT_RECURSIVE } else { 0 };
     let flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive;
     let tree = mount::open_tree(pinned.fd.as_fd(), c"", flags).call("open_tree")?;
-    // Private before anything else, in the same call as the restrictions.
+    // Cut off before anything else, in the same call as the restrictions.
     mount::mount_setattr(tree.as_fd(), c"", AT_EMPTY_PATH | recursive, attr, None).call("mount_setattr")?;
     loosen(&tree, wish.options)?;
     show_owners(&tree, pinned, wish)?;

@@ -110,6 +110,8 @@ pub struct FileStat {
     pub nlink: u64,
     /// Bytes.
     pub size: i64,
+    /// When it was last read and last changed: seconds and nanoseconds since the epoch.
+    pub times: [(i64, i64); 2],
 }
 
 /// \[child\] fstat(2); works on O_PATH descriptors (since 3.6) and triggers no automount.
@@ -128,6 +130,7 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<FileStat> {
         rdev: stat.st_rdev,
         nlink: u64::from(stat.st_nlink),
         size: stat.st_size,
+        times: [(stat.st_atime, stat.st_atime_nsec), (stat.st_mtime, stat.st_mtime_nsec)],
     })
 }
 

@@ -17,6 +17,7 @@ pub mod caps;
 pub mod clock;
 pub mod clone;
 pub mod close_range;
+pub mod directory;
 pub mod exec;
 pub mod file;
 pub mod host;

@@ -41,6 +41,7 @@ pub const MOUNT_OPTIONS: &[&str] = &[
     "rdev",
     "rdiratime",
     "relatime",
+    "remount",
     "rexec",
     "ridmap",
     "rnoatime",
@@ -70,6 +71,7 @@ pub const MOUNT_OPTIONS: &[&str] = &[
     "suid",
     "symfollow",
     "sync",
+    "tmpcopyup",
     "unbindable",
 ];
 
@@ -144,10 +146,10 @@ pub const UNSAFE_ANNOTATIONS: &[&str] = &[];
 mod tests {
     use super::*;
 
-    /// config.md, "Linux mount options": those that a runtime MUST implement, but `remount`, which is refused.
+    /// config.md, "Linux mount options": those that a runtime MUST implement.
     const REQUIRED: &str = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime \
         nodev nodiratime noexec noiversion nolazytime norelatime nostrictatime nosuid private rbind relatime \
-        ro rprivate rshared rslave runbindable rw shared silent slave strictatime suid sync unbindable";
+        remount ro rprivate rshared rslave runbindable rw shared silent slave strictatime suid sync unbindable";
 
     #[test]
     fn lists_are_sorted_and_without_doubles() {
@@ -169,7 +171,7 @@ mod tests {
     fn every_recursive_option_has_its_plain_form() {
         for option in MOUNT_OPTIONS.iter().filter(|option| option.starts_with('r')) {
             let plain = option.strip_prefix('r').unwrap();
-            let own_word = ["relatime", "ro", "rw"].contains(option);
+            let own_word = ["relatime", "remount", "ro", "rw"].contains(option);
             assert!(own_word || MOUNT_OPTIONS.contains(&plain), "{option}");
         }
     }
