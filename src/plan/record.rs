@@ -143,6 +143,28 @@ mod tests {
         assert_eq!((records.entered(), records.failure()), (Some(7), Some(failure)));
     }
 
+    /// The end of a child's socket says nothing: only the last step's record does.
+    #[test]
+    fn only_the_last_step_without_a_failure_is_an_execve() {
+        let rows = [
+            (None, None, false, false),
+            (Some(8), None, false, false),
+            (Some(8), Some(7), false, false),
+            (Some(8), Some(8), false, true),
+            (Some(8), Some(8), true, false),
+            (None, Some(8), false, false),
+        ];
+        for (finish, entered, failed, executed) in rows {
+            let (records, _fd) = Records::create().unwrap();
+            finish.into_iter().for_each(|index| records.finish_line(index));
+            entered.into_iter().for_each(|index| records.enter(index));
+            if failed {
+                records.fail(Failure { index: 8, errno: Errno::ENOENT, in_tool: false });
+            }
+            assert_eq!(records.executed(), executed, "{finish:?} {entered:?} {failed}");
+        }
+    }
+
     #[test]
     fn a_status_of_zero_is_not_an_absent_status() {
         let (records, _fd) = Records::create().unwrap();
