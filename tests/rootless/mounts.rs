@@ -106,6 +106,23 @@ fn flags_of_the_host_s_mounts_are_kept() {
     }
 }
 
+/// In its own user namespace a process with CAP_SYS_ADMIN may take a mount's flags off again
+/// (`tests/traps/mounts.rs` shows it): Landlock takes it the call.
+#[test]
+fn read_only_stays_so_for_who_may_mount() {
+    let place = Place::new("remount");
+    let src = place.own_dir("src");
+    let script = "for how in remount,bind,rw remount,rw bind; do
+            mount -o $how /m /m 2>/dev/null && echo mounted $how; done
+        umount /m 2>/dev/null && echo unmounted; echo x 2>/dev/null >/m/new && echo written
+        grep CapEff /proc/self/status";
+    let options = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"];
+    let words = [&["sandbox"], &options[..], &["--ro", "src:/m", "--", "sh", "-c", script]].concat();
+    let ran = run(place.pinfold(words)).exits(0);
+    assert_eq!(ran.out, "CapEff:\t0000000000200000\n", "{}", ran.err);
+    assert_eq!(fs::read_dir(src).unwrap().count(), 0);
+}
+
 /// What the host hides below a mount stays hidden: binds without privilege are whole trees,
 /// and read-only reaches all of them.
 #[test]

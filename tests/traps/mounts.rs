@@ -118,6 +118,20 @@ fn read_only_that_a_user_namespace_made_is_not_locked() {
     dir.assert_nothing_left();
 }
 
+/// What the parent has opened is of another mount namespace: pinfold without privilege opens
+/// it again, and compares (`tests/rootless/swap.rs` races that).
+#[test]
+fn a_user_namespace_clones_nothing_that_its_parent_opened() {
+    let dir = Dir::new();
+    let data = c_path(&dir.mkdir("data"));
+    let held = open_path(&data).unwrap();
+    let tree = mount::OPEN_TREE_CLONE | AT_EMPTY_PATH | mount::AT_RECURSIVE;
+    let of_the_parent = || mount::open_tree(held.as_fd(), c"", tree).map(drop);
+    assert_eq!(in_user_namespace(clone::CLONE_NEWNS, OUTSIDE, of_the_parent), Err(Errno::EINVAL));
+    let of_its_own = || mount::open_tree(open_path(&data)?.as_fd(), c"", tree).map(drop);
+    assert_eq!(in_user_namespace(clone::CLONE_NEWNS, OUTSIDE, of_its_own), Ok(()));
+}
+
 /// Where the unified hierarchy is mounted, and this process's own group in it.
 fn unified() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
