@@ -86,11 +86,12 @@ fn replace_link(dir: &Path, number: u64) {
     fs::rename(dir.join("next"), dir.join("spot")).unwrap();
 }
 
-/// With pauses of all lengths: the kernel mounts no name that was removed since it was opened,
-/// so that a launch either comes between two swaps or fails. In the short ones a program that
-/// mounts by path is met between its check and its mount; in the long ones a launch succeeds.
+/// With pauses: the kernel attaches no mount whose name was removed since it was opened, so
+/// that a launch with a swap before its last mount fails. These are about as long as a launch
+/// is: some find none, and some one between the check and the making of a mount, which is
+/// where a program that mounts by path is met.
 fn replace_file(dir: &Path, number: u64) {
-    std::thread::sleep(Duration::from_micros([100, 300, 900, 2_700, 8_100][number as usize % 5]));
+    std::thread::sleep(Duration::from_millis([4, 9, 16, 25, 50][number as usize % 5]));
     let chosen = if number.is_multiple_of(2) { "good" } else { "secret" };
     fs::remove_file(dir.join("next")).ok();
     fs::hard_link(dir.join(chosen).join("marker"), dir.join("next")).unwrap();
