@@ -197,7 +197,7 @@ fn swapped(swap: &Swap) {
         });
         let (mut seen, mut refused) = (BTreeSet::new(), 0);
         // Where many launches are refused, more are needed.
-        let launches = if swap.removes() { 4 * LAUNCHES } else { LAUNCHES };
+        let launches = if swap.removes() { 12 * LAUNCHES } else { LAUNCHES };
         for _ in 0..launches * count() {
             let mounted = launch(&dir, swap, &objects);
             refused += u32::from(mounted.is_empty());
