@@ -91,7 +91,7 @@ fn replace_link(dir: &Path, number: u64) {
 /// is: some find none, and some one between the check and the making of a mount, which is
 /// where a program that mounts by path is met.
 fn replace_file(dir: &Path, number: u64) {
-    std::thread::sleep(Duration::from_millis([4, 9, 16, 25, 50][number as usize % 5]));
+    std::thread::sleep(Duration::from_millis([4, 9, 16, 25, 50][usize::try_from(number % 5).unwrap()]));
     let chosen = if number.is_multiple_of(2) { "good" } else { "secret" };
     fs::remove_file(dir.join("next")).ok();
     fs::hard_link(dir.join(chosen).join("marker"), dir.join("next")).unwrap();
