@@ -56,26 +56,33 @@ fn close_on_exec_is_too_late_for_the_programs_own_path() {
     for number in 3..24 {
         let program = format!("/proc/self/fd/{number}/usr/bin/busybox");
         bundle.edit(|config| config["process"]["args"] = json!([program, "echo", "escaped"]));
-        let ran = run_with_leaks(&dir, &bundle, "run");
-        assert!(ran.code() != 0 && ran.out.is_empty(), "{program}: {ran:?}");
-        assert!(ran.err.contains("/process/args/0"), "{program}: {ran:?}");
+        // What systemd hands on gets in, as with runc: but no directory.
+        let rows =
+            [("", "/process/args/0"), ("LISTEN_FDS=2 LISTEN_PID=$$", "descriptor 3: is an open directory")];
+        for (environment, said) in rows {
+            let ran = run_with_leaks(&dir, &bundle, environment);
+            assert!(ran.code() != 0 && ran.out.is_empty(), "{program}: {ran:?}");
+            assert!(ran.err.contains(said), "{program}: {ran:?}");
+        }
     }
     // A script's interpreter is looked up by the same call.
     let script = bundle.rootfs().join("bin/script");
     fs::write(&script, "#!/proc/self/fd/7/usr/bin/busybox echo\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     bundle.edit(|config| config["process"]["args"] = json!(["/bin/script"]));
-    let ran = run_with_leaks(&dir, &bundle, "run");
+    let ran = run_with_leaks(&dir, &bundle, "");
     assert!(ran.code() != 0 && ran.out.is_empty(), "{ran:?}");
     dir.assert_nothing_left();
 }
 
-/// Directories of the host that are open and not close-on-exec, as systemd hands them on.
-fn run_with_leaks(dir: &Dir, bundle: &Bundle, verb: &str) -> Ran {
-    let line = r#"exec 3</ 4</usr 5</ 6</ 7</ 8</usr/bin 9</
-        LISTEN_FDS=2 LISTEN_PID=$$ exec "$0" --root "$1" "$2" --bundle "$3" "$4""#;
+/// Directories of the host that are open and not close-on-exec.
+fn run_with_leaks(dir: &Dir, bundle: &Bundle, environment: &str) -> Ran {
+    let line = format!(
+        r#"exec 3</ 4</usr 5</ 6</ 7</ 8</usr/bin 9</
+        {environment} exec "$0" --root "$1" run --bundle "$2" "$3""#
+    );
     let mut command = Command::new("sh");
-    command.args(["-c", line, PINFOLD]).arg(dir.state_root()).args([verb, bundle.text(), &dir.id("leaks")]);
+    command.args(["-c", &line, PINFOLD]).arg(dir.state_root()).args([bundle.text(), &dir.id("leaks")]);
     run(command.current_dir("/"))
 }
 
@@ -123,7 +130,7 @@ fn a_working_directory_can_lie_outside_the_root() {
             fs::remove_file(&link).ok();
             symlink(cwd, &link).unwrap();
             bundle.edit(|config| config["process"]["cwd"] = json!(named));
-            let ran = run_with_leaks(&dir, &bundle, "run");
+            let ran = run_with_leaks(&dir, &bundle, "");
             assert!(ran.code() != 0 && ran.out.is_empty(), "{cwd} as {named}: {ran:?}");
         }
     }
