@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::sys::statfs::{FsType, fstatfs};
-use nix::unistd::{AccessFlags, Gid, Uid, UnlinkatFlags, faccessat, fchownat, read, unlinkat, write};
+use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, fchownat, read, unlinkat, write};
 
 use crate::error::{Call, Context, Error, Result};
 
@@ -166,8 +166,8 @@ impl Dir {
     }
 
     /// Changes the owner of `file` here.
-    pub fn give(&self, file: &str, uid: Uid, gid: Gid) -> std::result::Result<(), Errno> {
-        fchownat(&self.fd, file, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
+    pub fn give(&self, file: &str, uid: Uid) -> std::result::Result<(), Errno> {
+        fchownat(&self.fd, file, Some(uid), None, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
 
     /// The filesystem this directory lies on, to compare with mountinfo.
@@ -237,5 +237,34 @@ impl AsFd for Dir {
 impl std::fmt::Display for Dir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.path)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A directory of ordinary files that is removed with its place.
+    pub(in super::super) struct Place(std::path::PathBuf);
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    /// What looks like a group with these files: the formats of controllers that this machine lacks.
+    pub(in super::super) fn fake(files: &[(&str, &str)]) -> (Place, Dir) {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let serial = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("pinfold-group-{}-{serial}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        for (name, text) in files {
+            std::fs::write(path.join(name), text).unwrap();
+        }
+        let text = path.to_str().unwrap().to_owned();
+        let magic = nix::sys::statfs::statfs(&path).unwrap().filesystem_type();
+        (Place(path), Dir::root(&text, magic).unwrap().unwrap())
     }
 }

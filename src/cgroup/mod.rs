@@ -30,6 +30,7 @@ mod oci;
 mod path;
 mod remove;
 mod rules;
+mod stats;
 mod tree;
 mod v1;
 mod v2;
@@ -40,3 +41,7 @@ pub use group::Cgroup;
 pub use hierarchies::{Control, Hierarchies, Mode};
 pub use limits::{Amount, IoDeviceWeight, IoMax, Limits, RdmaMax};
 pub use path::CgroupPath;
+pub use stats::Stats;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
 use super::sockets::Sockets;
 use super::{hooks, pid_file, preserved};
-use crate::cgroup::{Cgroup, CgroupPath};
+use crate::cgroup::{Cgroup, CgroupPath, Limits};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, DraftHook, Extras};
 use crate::error::{Context, Error, Kind, Result};
@@ -99,7 +99,7 @@ fn cgroup_path(global: &Global, args: &LaunchArgs, draft: &Draft, host: &Host) -
     }
     let tolerated =
         global.rootless == Rootless::True || (global.rootless == Rootless::Auto && host.facts.rootless);
-    let unasked = draft.cgroup_path.is_none() && draft.limits == crate::cgroup::Limits::default();
+    let unasked = draft.cgroup_path.is_none() && draft.limits == Limits::default();
     if tolerated && unasked && !host.hierarchies.writable() {
         return Ok(None);
     }
@@ -142,7 +142,9 @@ fn assemble(
     entry: &Entry,
     life: Life,
 ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
-    let cgroup = group.map(|path| Cgroup::create(&host.hierarchies, path, &draft.limits)).transpose()?;
+    // runc's controllers are all on: engines ask for the statistics of any container.
+    let limits = Limits { accounting: true, ..draft.limits.clone() };
+    let cgroup = group.map(|path| Cgroup::create(&host.hierarchies, path, &limits)).transpose()?;
     let assembled = in_cgroup(args, host, bundle, draft, cgroup.as_ref(), entry, life);
     match (assembled, cgroup) {
         (Ok((plan, child)), cgroup) => Ok((cgroup, plan, child)),
@@ -179,6 +181,9 @@ fn in_cgroup(
         ..Surroundings::foreground(&host.facts)
     };
     let mut finished = resolve::finish(draft, facts, around)?;
+    if let (Some(cgroup), Some(owner)) = (cgroup, draft.cgroup_owner) {
+        cgroup.delegate(owner.into()).at("/linux/cgroupsPath")?;
+    }
     let child = launch::assemble_with(&mut finished.plan, cgroup, &mut |child, list| {
         entry.update(|state| {
             state.init = Process::of(child.pid)?;

@@ -10,6 +10,7 @@ pub mod delete;
 pub mod destroy;
 pub mod doctor;
 pub mod entry;
+pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod failure;
@@ -25,6 +26,7 @@ pub mod pid_file;
 pub mod preserved;
 pub mod protect;
 pub mod ps;
+pub mod resources;
 pub mod run;
 pub mod sandbox;
 pub mod sockets;
@@ -35,7 +37,7 @@ pub mod text_file;
 pub mod update;
 
 use crate::cli::{Cli, Verb};
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, Result};
 
 /// Does what the command line asks for, and says with which code to exit.
 ///
@@ -56,7 +58,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Pause(args) => pause::pause(global, &args.id.to_string()),
         Verb::Resume(args) => pause::resume(global, &args.id.to_string()),
         Verb::Update(args) => update::run(global, args),
-        Verb::Events(_) => Err(Error::usage("not supported by this version of pinfold")),
+        Verb::Events(args) => events::run(global, args),
         Verb::Spec(args) => spec::run(args),
         Verb::Features(_) => features::run(),
         Verb::Sandbox(args) => sandbox::run(global, args),

@@ -1,12 +1,13 @@
 //! `update`: new limits for a container. Flags and `--resources` are read as the same
-//! `linux.resources` that `create` reads.
+//! `linux.resources` that `create` reads, and stay known: a later update of one limit that
+//! depends on another finds it.
 
 use std::os::fd::AsFd;
 
 use serde_json::{Map, Value, json};
 
 use super::host::Host;
-use super::{entry, text_file};
+use super::{entry, resources, text_file};
 use crate::cgroup::Limits;
 use crate::cli::{Global, UpdateArgs};
 use crate::error::{Context, Error, ExitCode, Result};
@@ -30,7 +31,15 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
     let host = Host::read()?;
     let cgroup = entry::open_cgroup(&host, &state)?
         .ok_or_else(|| Error::setup("the container has no cgroup whose limits could be changed"))?;
-    cgroup.update(&limits(args)?)?;
+    let mut config: Value = document(&dir.load_config()?)?;
+    let asked = resources::merge(&mut config, asked(args)?)?;
+    if asked.as_object().is_some_and(|asked| !asked.is_empty()) {
+        let limits = serde_json::from_value(asked)
+            .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
+        cgroup.update(&Limits::from_oci(&limits)?)?;
+    }
+    let text = serde_json::to_vec(&config).map_err(|error| Error::internal(error.to_string()))?;
+    changes.save_config(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -38,8 +47,6 @@ fn refuse_unsupported(args: &UpdateArgs) -> Result<()> {
     let asked = [
         (args.l3_cache_schema.is_some(), "--l3-cache-schema"),
         (args.mem_bw_schema.is_some(), "--mem-bw-schema"),
-        (args.kernel_memory.is_some(), "--kernel-memory"),
-        (args.kernel_memory_tcp.is_some(), "--kernel-memory-tcp"),
     ];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
@@ -47,17 +54,22 @@ fn refuse_unsupported(args: &UpdateArgs) -> Result<()> {
     }
 }
 
-fn limits(args: &UpdateArgs) -> Result<Limits> {
-    let value = match &args.resources {
-        Some(InputFile::Stdin) => {
-            document(&text_file::read_all(sys::file::borrow_stdio(0).as_fd(), LIMIT).at("--resources")?)?
+/// What the caller asks for, as `linux.resources`.
+fn asked(args: &UpdateArgs) -> Result<Value> {
+    for (given, option) in
+        [(&args.kernel_memory, "--kernel-memory"), (&args.kernel_memory_tcp, "--kernel-memory-tcp")]
+    {
+        if given.is_some() {
+            eprintln!("pinfold: warning: {option} is ignored: kernels since 5.11 have no such limit");
         }
-        Some(InputFile::File(path)) => document(&text_file::read(path.as_path(), LIMIT).at("--resources")?)?,
-        None => from_flags(args),
-    };
-    let resources = serde_json::from_value(value)
-        .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
-    Limits::from_oci(&resources)
+    }
+    match &args.resources {
+        Some(InputFile::Stdin) => {
+            document(&text_file::read_all(sys::file::borrow_stdio(0).as_fd(), LIMIT).at("--resources")?)
+        }
+        Some(InputFile::File(path)) => document(&text_file::read(path.as_path(), LIMIT).at("--resources")?),
+        None => Ok(from_flags(args)),
+    }
 }
 
 fn document(text: &[u8]) -> Result<Value> {

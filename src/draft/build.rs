@@ -45,6 +45,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         true => vec![],
         false => devices(linux.devices().as_deref())?,
     };
+    let cgroup_owner = cgroup_owner(new_namespaces, &mounts, id_maps.as_ref(), user, facts);
     Ok(Draft {
         door: extras.door,
         new_namespaces,
@@ -66,6 +67,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         landlock: extras.landlock,
         limits: limits(&linux, extras, facts)?,
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
+        cgroup_owner,
         init: extras.init,
         hooks: hooks(spec, extras)?,
         process: program,
@@ -256,6 +258,27 @@ fn limits(linux: &oci_spec::runtime::Linux, extras: &Extras, facts: &HostFacts) 
         limits.devices.get_or_insert_default().extend(DeviceRule::defaults());
     }
     Ok(limits)
+}
+
+/// config-linux.md "Cgroup ownership": only where the container sees its cgroup as the root of
+/// a v2 tree that it may write. Who started pinfold without privilege owns it already.
+fn cgroup_owner(
+    new_namespaces: u64,
+    mounts: &[DraftMount],
+    maps: Option<&IdMaps>,
+    user: Option<(u32, u32)>,
+    facts: &HostFacts,
+) -> Option<u32> {
+    let writable = |mount: &DraftMount| {
+        matches!(mount.source, MountSource::Cgroup)
+            && mount.destination.as_os_str() == "/sys/fs/cgroup"
+            && !mount.options.readonly()
+    };
+    let own = facts.cgroup_unified && !facts.rootless && new_namespaces & clone::CLONE_NEWCGROUP != 0;
+    match own && mounts.iter().any(writable) {
+        true => mounts::outside(&maps?.uids, user?.0),
+        false => None,
+    }
 }
 
 fn cgroup_path(path: Option<&std::path::Path>) -> Result<Option<CgroupPath>> {

@@ -186,6 +186,8 @@ pub struct Draft {
     pub limits: Limits,
     /// The container's cgroup, where the configuration names one.
     pub cgroup_path: Option<CgroupPath>,
+    /// The host's uid that gets the container's cgroup, so that it can make groups below it.
+    pub cgroup_owner: Option<u32>,
     /// A pid 1 of pinfold's own.
     pub init: bool,
     /// The hooks, in the order of the lifecycle.

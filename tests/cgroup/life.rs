@@ -224,7 +224,7 @@ pub fn a_part_of_a_group_is_killed_alone(hierarchies: &Hierarchies) {
 
 pub fn a_group_is_delegated(hierarchies: &Hierarchies) {
     let group = Group::new(hierarchies, "", &none());
-    let given = group.delegate(1234.into(), 2345.into());
+    let given = group.delegate(1234.into());
     if hierarchies.mode() != Mode::Unified {
         assert!(given.is_err());
         return;
@@ -241,7 +241,7 @@ pub fn a_group_is_delegated(hierarchies: &Hierarchies) {
 /// Without any right in the rest of the tree; see `delegated` in child.rs.
 pub fn a_delegated_part_is_enough(hierarchies: &Hierarchies) {
     let group = Group::new(hierarchies, "", &none());
-    group.delegate(1234.into(), 2345.into()).unwrap();
+    group.delegate(1234.into()).unwrap();
     let own = group.sub("own").unwrap();
     let mut user = Process::start(&["delegated", &group.path().to_string()]);
     own.attach(user.pid()).unwrap();
