@@ -11,7 +11,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::place::Place;
 use super::{Done, copy_up, place};
-use crate::plan::{Change, Covered, FreshFs, MountFrom, Reopened, Target};
+use crate::plan::{Change, Covered, FreshFs, MountFrom, Reopened, Target, TargetKind};
 use crate::sys::{self, mount, mount::MountAttr};
 
 /// /dev/null's device number (Documentation/admin-guide/devices.txt: 1 char, 3).
@@ -20,6 +20,7 @@ const NULL_DEVICE: (u32, u32) = (1, 3);
 /// Mounts one planned thing at its target, which is made when it is missing.
 pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, propagation: &[u64]) -> Done {
     let place = place::find_or_make(root, target)?;
+    may_cover(&place, target)?;
     let tree = match from {
         MountFrom::Tree(tree, _) => return put(tree.as_fd(), &place, target, propagation),
         MountFrom::Path(reopened, attr) => {
@@ -31,6 +32,25 @@ pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, pro
         MountFrom::Inside(path, attr) => clone_inside(root, path, attr)?,
     };
     put(tree.as_fd(), &place, target, propagation)
+}
+
+/// What stands at the place may be hidden. ELOOP: a link of the image led into a procfs.
+/// EEXIST: a device is asked for, and another file is there (config-linux.md, "Devices").
+fn may_cover(place: &Place, target: &Target) -> Done {
+    if !place.found {
+        return Ok(());
+    }
+    if !target.on_procfs && sys::file::fstatfs_type(place.fd.as_fd())? == libc::PROC_SUPER_MAGIC {
+        return Err(Errno::ELOOP);
+    }
+    let TargetKind::Node { file_type, rdev } = target.kind else { return Ok(()) };
+    let stat = sys::file::stat(place.fd.as_fd())?;
+    // An empty file is the mount point of an earlier launch.
+    match (stat.mode & libc::S_IFMT, stat.rdev, stat.size) {
+        (libc::S_IFREG, _, 0) => Ok(()),
+        (found, number, _) if (found, number) == (file_type, rdev) => Ok(()),
+        _ => Err(Errno::EEXIST),
+    }
 }
 
 /// On the root itself, `move_mount` would shadow it for every later step.

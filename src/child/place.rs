@@ -57,7 +57,9 @@ pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Plac
     let (parent, name) = parent_of(root, target)?;
     match target.kind {
         TargetKind::Directory => make_one(parent.as_fd(), name, 0o755),
-        TargetKind::File => by_its_owner(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644)).map(drop),
+        TargetKind::File | TargetKind::Node { .. } => {
+            by_its_owner(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644)).map(drop)
+        }
     }?;
     Ok(Place { fd: open_beneath(parent.as_fd(), name)?, found: false })
 }

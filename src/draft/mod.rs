@@ -258,6 +258,11 @@ pub enum MountSource {
 }
 
 impl DraftMount {
+    /// Whether a procfs may be at the destination.
+    pub fn covers_procfs(&self) -> bool {
+        self.destination.starts_with("/proc")
+    }
+
     /// Whether an earlier mount cannot be reached any more when this one stands.
     pub fn covers(&self, earlier: &Self) -> bool {
         let is_new = !matches!(self.source, MountSource::Present);

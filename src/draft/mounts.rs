@@ -20,6 +20,7 @@ pub(super) fn mounts(
         let field = format!("/mounts/{index}");
         let owner_mapped = extras.owner_mapped.contains(&index);
         let mut draft = one(mount, &field, maps)
+            .and_then(check_procfs)
             .map_err(|error| prefix_field(error, &field))
             .on(mount.destination().display())?;
         if let (true, MountSource::Bind { owner, .. }) = (owner_mapped, &mut draft.source) {
@@ -138,6 +139,46 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
         options.data.extend(text.map(|text| ("source".to_owned(), Some(text))));
     }
     Ok(DraftMount { field: field.to_owned(), destination, source, options })
+}
+
+/// Files of /proc that may be covered: what lxcfs and engines show instead of the host's numbers (runc).
+const IN_PROC: &[&str] = &[
+    "cpuinfo",
+    "diskstats",
+    "loadavg",
+    "meminfo",
+    "net/dev",
+    "slabinfo",
+    "stat",
+    "swaps",
+    "sys/crypto/fips_enabled",
+    "sys/kernel/ns_last_pid",
+    "uptime",
+];
+
+/// Nothing else is mounted below /proc, and at /proc only a procfs: labels and sysctls are written
+/// through it, and a container could catch them (CVE-2019-16884).
+fn check_procfs(mount: DraftMount) -> Result<DraftMount> {
+    let Ok(below) = mount.destination.strip_prefix("/proc") else { return Ok(mount) };
+    let place = mount.destination.display();
+    let allowed = match &mount.source {
+        MountSource::Present => true,
+        _ if IN_PROC.iter().any(|name| below == Path::new(name)) => true,
+        MountSource::Bind { .. } => below == Path::new(""),
+        MountSource::Fresh(fstype) => below == Path::new("") && fstype == "proc",
+        MountSource::Cgroup => false,
+    };
+    match (allowed, below == Path::new("")) {
+        (true, _) => Ok(mount),
+        (false, true) => {
+            Err(Error::usage(format!("{place:?} cannot be mounted because it is not of type proc"))
+                .field("/type"))
+        }
+        (false, false) => {
+            Err(Error::usage(format!("{place:?} cannot be mounted because it is inside /proc"))
+                .field("/destination"))
+        }
+    }
 }
 
 /// The kernel shows the source of a tmpfs in mountinfo; the others name themselves.
@@ -268,6 +309,27 @@ mod tests {
             (r#""options":["rbind","ridmap"]"#.to_owned(), "/mounts/0/options"),
         ] {
             assert!(refused(&with(&rest)).starts_with(field), "{rest}: {}", refused(&with(&rest)));
+        }
+    }
+
+    #[test]
+    fn proc_is_covered_by_little() {
+        let rows = [
+            (r#"{"destination":"/proc","type":"proc"}"#, true),
+            (r#"{"destination":"/proc","source":"/proc","options":["rbind"]}"#, true),
+            (r#"{"destination":"/proc","type":"tmpfs"}"#, false),
+            (r#"{"destination":"proc/.","type":"sysfs"}"#, false),
+            (r#"{"destination":"/proc/sys","type":"proc"}"#, false),
+            (r#"{"destination":"/proc/self/../cpuinfo","source":"/x","options":["bind"]}"#, true),
+            (r#"{"destination":"/proc/net/dev","source":"/x","options":["bind"]}"#, true),
+            (r#"{"destination":"/proc/net","source":"/x","options":["bind"]}"#, false),
+            (r#"{"destination":"/proc/cpuinfo/x","source":"/x","options":["bind"]}"#, false),
+            (r#"{"destination":"/proc/sys/kernel/ns_last_pid","source":"/x","options":["bind"]}"#, true),
+            (r#"{"destination":"/proc/self/attr","type":"cgroup"}"#, false),
+            (r#"{"destination":"/process","type":"tmpfs"}"#, true),
+        ];
+        for (mount, allowed) in rows {
+            assert_eq!(read(&format!("[{mount}]")).is_ok(), allowed, "{mount}");
         }
     }
 

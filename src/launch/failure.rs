@@ -111,7 +111,7 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         (Step::SetUid(_) | Step::SetGid(_) | Step::SetGroups(_), Errno::EINVAL) => {
             "the container's user namespace has no such id"
         }
-        (Step::Make(_), Errno::EEXIST) => "another file is at this path",
+        (Step::Make(_) | Step::Mount { .. }, Errno::EEXIST) => "another file is at this path",
         _ => return None,
     })
 }

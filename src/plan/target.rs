@@ -14,6 +14,13 @@ pub enum TargetKind {
     Directory,
     /// An empty regular file.
     File,
+    /// The same, for the device node that is bound there: another file in its place is an error.
+    Node {
+        /// S_IFCHR or S_IFBLK.
+        file_type: u32,
+        /// The device.
+        rdev: u64,
+    },
 }
 
 /// A path inside the root, with each prefix and last component rendered.
@@ -28,6 +35,9 @@ pub struct Target {
     /// Whether symbolic links of the root are followed (in-root) on the way.
     /// Not for /proc, /sys and /dev: CVE-2019-19921, CVE-2023-28642.
     pub follow: bool,
+    /// Whether the place may lie on a procfs: everything else there is the kernel's word on
+    /// processes, and what covers it could lead writes astray (CVE-2019-16884, CVE-2025-52881).
+    pub on_procfs: bool,
 }
 
 impl Target {
@@ -55,13 +65,20 @@ impl Target {
             prefixes.push((c_string(&prefix, path)?, c_string(name, path)?));
         }
         let whole = prefixes.last().map_or_else(|| c".".to_owned(), |(whole, _)| whole.clone());
-        Ok(Self { path: whole, prefixes, kind, follow: true })
+        Ok(Self { path: whole, prefixes, kind, follow: true, on_procfs: false })
     }
 
     /// The same place, reached without following any symbolic link.
     #[must_use]
     pub fn without_links(mut self) -> Self {
         self.follow = false;
+        self
+    }
+
+    /// The same place, also where a procfs is.
+    #[must_use]
+    pub fn over_procfs(mut self) -> Self {
+        self.on_procfs = true;
         self
     }
 

@@ -6,6 +6,7 @@
 
 mod below;
 mod cgroup_mounts;
+mod devices;
 mod expected;
 mod finish;
 mod hooks;

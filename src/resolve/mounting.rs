@@ -6,7 +6,7 @@ use std::path::Path;
 use super::steps::{List, c_string, path_c_string};
 use super::{Pinned, Surroundings, cgroup_mounts, trees};
 use crate::draft::{Door, Draft, DraftMount, MountOptions, MountSource, OwnerMap};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::plan::{Change, Covered, FreshFs, MountFrom, Step, Target, TargetKind};
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr};
 
@@ -41,6 +41,12 @@ fn bind(list: &mut List, draft: &Draft, mount: &DraftMount, pinned: &Pinned, own
         _ => TargetKind::File,
     };
     let target = Target::new(&mount.destination, kind).at(format!("{}/destination", mount.field))?;
+    let target = if mount.covers_procfs() { target.over_procfs() } else { target };
+    if mount.destination == Path::new("/proc") && pinned.identity.fs_magic != libc::PROC_SUPER_MAGIC {
+        return Err(Error::usage("\"/proc\" cannot be mounted because it is not of type proc")
+            .field(format!("{}/source", mount.field))
+            .object(pinned.identity.path.display()));
+    }
     list.add(&mount.field, Step::Mount { from, target, propagation: mount.options.propagation.clone() });
     Ok(())
 }
@@ -59,6 +65,7 @@ fn fresh(list: &mut List, draft: &Draft, mount: &DraftMount, fstype: &str) -> Re
         covered: covered(draft, mount, fstype),
     });
     let target = fresh_target(draft, fstype, &mount.destination)?;
+    let target = if mount.covers_procfs() { target.over_procfs() } else { target };
     list.add(&mount.field, Step::Mount { from, target, propagation: options.propagation.clone() });
     Ok(())
 }

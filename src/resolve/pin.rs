@@ -94,10 +94,11 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
     }
     // mknod(2) is for root of the initial user namespace: neither a new one nor this process's own may.
     let bind_devices = draft.id_maps.is_some() || draft.rootless;
-    let devices = draft.devices.iter().map(|device| match bind_devices {
-        true => open_device(device).map(Some),
-        false => Ok(None),
-    });
+    let devices =
+        draft.devices.iter().map(|device| match bind_devices && device.file_type != libc::S_IFIFO {
+            true => open_device(device).map(Some),
+            false => Ok(None),
+        });
     Ok(Facts { root, binds, joins, devices: devices.collect::<Result<_>>()? })
 }
 

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Facts, Surroundings, hooks, landlock, mounting, trees};
+use super::{Facts, Surroundings, devices, hooks, landlock, mounting, trees};
 use crate::draft::{Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Covered, FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
@@ -30,12 +30,12 @@ pub(super) fn steps(
     around: &mut Surroundings<'_>,
 ) -> Result<Vec<Planned>> {
     let mut list = List { steps: vec![] };
-    let Facts { root, binds, joins, devices } = facts;
+    let Facts { root, binds, joins, devices: nodes } = facts;
     own_ids_and_namespaces(&mut list, draft, joins, around);
     attach_root(&mut list, draft, root)?;
     fill_root(&mut list, draft)?;
     mounting::mount_all(&mut list, draft, binds, around)?;
-    make_devices(&mut list, draft, devices)?;
+    devices::make_devices(&mut list, draft, nodes)?;
     make_files(&mut list, draft, process)?;
     hooks::before_pivot(&mut list, draft, around);
     console(&mut list, draft, process, around)?;
@@ -151,46 +151,6 @@ fn made_file(file: &DraftFile) -> Result<Made> {
         owner: file.owner,
     })
 }
-
-/// After the mounts: /dev may be one of them.
-fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<super::Pinned>>) -> Result<()> {
-    for (device, node) in draft.devices.iter().zip(nodes) {
-        let target = Target::new(&device.path, TargetKind::File)?;
-        let step = match node {
-            Some(pinned) => {
-                let options = MountOptions { bind: true, ..MountOptions::default() };
-                let options = MountOptions { recursive: draft.rootless, ..options };
-                let wish = trees::Wish::plain(draft, &options);
-                Step::Mount { from: trees::source(&pinned, &wish)?, target, propagation: vec![] }
-            }
-            None => Step::Make(Made::Device {
-                target,
-                file_type: device.file_type,
-                rdev: libc::makedev(device.major, device.minor),
-                mode: device.mode,
-                owner: device.owner,
-            }),
-        };
-        list.add(&device.field, step);
-    }
-    if draft.brings_dev {
-        return Ok(());
-    }
-    for (path, text) in DEV_LINKS {
-        let target = Target::new(Path::new(path), TargetKind::File)?;
-        list.add("", Step::Make(Made::Link(target, c_string(text)?)));
-    }
-    Ok(())
-}
-
-/// runtime-linux.md "Dev symbolic links", and ptmx.
-const DEV_LINKS: &[(&str, &str)] = &[
-    ("/dev/fd", "/proc/self/fd"),
-    ("/dev/stdin", "/proc/self/fd/0"),
-    ("/dev/stdout", "/proc/self/fd/1"),
-    ("/dev/stderr", "/proc/self/fd/2"),
-    ("/dev/ptmx", "pts/ptmx"),
-];
 
 fn make_files(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
     for file in &draft.files {
