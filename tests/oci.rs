@@ -399,3 +399,40 @@ fn the_callers_signals_and_session_stay_outside() {
     assert_eq!(run(&mut command).ok(), expected);
     dir.assert_nothing_left();
 }
+
+/// crun's option: what fails for one does not keep the others from it.
+#[test]
+fn an_expression_names_many_containers() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let ids: Vec<_> = ["a-one", "a-two", "b-one"].map(|name| dir.id(name)).into();
+    for id in &ids {
+        dir.pinfold(&["run", "--detach", "--bundle", bundle.text(), id]).ok();
+    }
+    let running = |id: &String| status(&dir, id) == "running";
+    refused(&dir, &["kill", "--regex", "(", "KILL"], 1, "--regex");
+    dir.pinfold(&["kill", "--regex", "no such thing", "KILL"]).ok();
+    assert!(ids.iter().all(running));
+    dir.pinfold(&["kill", "--regex", "a-(one|two)$", "KILL"]).ok();
+    await_that("two have stopped", || ids.iter().filter(|id| running(id)).count() == 1);
+    assert!(running(&ids[2]));
+    let ran = dir.pinfold(&["delete", "--regex", "(one|two)$"]);
+    assert!(ran.code() == 0 && ran.err.contains("warning") && ran.err.contains("not stopped"), "{ran:?}");
+    assert_eq!(dir.pinfold(&["list", "-q"]).ok(), format!("{}\n", ids[2]));
+    dir.pinfold(&["delete", "--force", "--regex", ".*"]).ok();
+    dir.assert_nothing_left();
+}
+
+/// A frozen process would never answer `start`.
+#[test]
+fn a_paused_container_is_not_started() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("paused");
+    dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+    dir.pinfold(&["pause", &id]).ok();
+    refused(&dir, &["start", &id], 1, "cannot start a container in the paused state");
+    refused(&dir, &["delete", &id], 1, "that is not stopped: paused");
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}

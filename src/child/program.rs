@@ -35,7 +35,7 @@ fn find(program: &Program) -> Result<usize, Errno> {
         );
         match answer {
             // A directory passes the check and is no program: execvp(3) goes on too.
-            Ok(()) if is_directory(candidate) => reason = Errno::EACCES,
+            Ok(()) if is_directory(candidate) => reason = Errno::EISDIR,
             Ok(()) => return Ok(index),
             Err(Errno::EACCES) => reason = Errno::EACCES,
             Err(_) => {}

@@ -51,13 +51,18 @@ pub struct ResumeArgs {
 pub struct KillArgs {
     /// The container
     #[arg(value_name = "ID")]
-    pub id: ContainerId,
+    pub id: String,
     /// Signal by name, with or without SIG, or by number
     #[arg(value_name = "SIGNAL", default_value = "TERM")]
     pub signal: SignalName,
     /// Send it to every process of the container
     #[arg(short, long)]
     pub all: bool,
+    /// ID is an extended regular expression: every container that it is found in (crun's option)
+    ///
+    /// What fails for one of them is a warning.
+    #[arg(short, long)]
+    pub regex: bool,
 }
 
 /// Remove a stopped container and all that create made
@@ -66,10 +71,25 @@ pub struct KillArgs {
 pub struct DeleteArgs {
     /// The stopped container
     #[arg(value_name = "ID")]
-    pub id: ContainerId,
+    pub id: String,
     /// Kill it first if it runs; an unknown container is no error
     #[arg(short, long)]
     pub force: bool,
+    /// ID is an extended regular expression: every container that it is found in (crun's option)
+    ///
+    /// What fails for one of them is a warning.
+    #[arg(short, long)]
+    pub regex: bool,
+}
+
+/// Not supported: pinfold keeps no image of a running program
+///
+/// runc's `checkpoint` and `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct MissingArgs {
+    /// Anything
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<OsString>,
 }
 
 /// How `list` and `ps` print.

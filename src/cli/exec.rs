@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::os;
-use crate::types::{CapName, ContainerId, EnvArg, HostPath, Id, RootPath, UserArg};
+use crate::types::{ContainerId, EnvArg, HostPath, Id, RootPath, UserArg};
 
 /// What flags do not say is inherited from the container's own configuration.
 const SHAPE: [&str; 9] =
@@ -65,9 +65,10 @@ pub struct ExecArgs {
     pub no_new_privs: bool,
     /// Add a capability
     ///
-    /// Weaker: the program can do what the container's own processes cannot.
+    /// Weaker: the program can do what the container's own processes cannot. A name that is not
+    /// known is a warning.
     #[arg(short, long, value_name = "CAP")]
-    pub cap: Vec<CapName>,
+    pub cap: Vec<String>,
     /// SELinux label of the process
     #[arg(long, value_name = "LABEL")]
     pub process_label: Option<String>,

@@ -8,40 +8,40 @@ use super::os;
 use crate::error::{Error, Result};
 use crate::types::HostPath;
 
-/// Options that hold for every verb.
+/// Options that hold for every verb. Of one that is given twice the last counts, as with runc.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {
     /// Directory of the containers' state
     ///
     /// Default: /run/pinfold, or $XDG_RUNTIME_DIR/pinfold for a user. It should be a tmpfs.
-    #[arg(long, value_name = "DIR", value_parser = os::<HostPath>())]
+    #[arg(long, value_name = "DIR", value_parser = os::<HostPath>(), overrides_with = "root")]
     pub root: Option<HostPath>,
     /// File to append errors and warnings to
     ///
     /// Default: none; errors always go to stderr too.
-    #[arg(long, value_name = "FILE", value_parser = os::<HostPath>())]
+    #[arg(long, value_name = "FILE", value_parser = os::<HostPath>(), overrides_with = "log")]
     pub log: Option<HostPath>,
     /// Form of the lines in --log
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, overrides_with = "log_format")]
     pub log_format: LogFormat,
     /// Log what is done, not only what fails
-    #[arg(long)]
+    #[arg(long, overrides_with = "debug")]
     pub debug: bool,
     /// Ask systemd for the cgroup
     ///
     /// `cgroupsPath` is then SLICE:PREFIX:NAME, as in runc. The same as --cgroup-manager systemd.
-    #[arg(long, conflicts_with = "cgroup_manager")]
+    #[arg(long, conflicts_with = "cgroup_manager", overrides_with = "systemd_cgroup")]
     pub systemd_cgroup: bool,
     /// Who makes the cgroup (crun's option; default cgroupfs)
     ///
     /// With `disabled` no cgroup is made: no limit on memory, processes or CPU can be enforced.
-    #[arg(long, value_name = "MANAGER", value_enum)]
+    #[arg(long, value_name = "MANAGER", value_enum, overrides_with = "cgroup_manager")]
     pub cgroup_manager: Option<CgroupManager>,
     /// Whether missing rights to cgroups are tolerated: true, false or auto
     ///
     /// With true, or with auto for a user other than root, a cgroup that cannot be made is left
     /// out unless limits were asked for.
-    #[arg(long, value_name = "BOOL", default_value = "auto")]
+    #[arg(long, value_name = "BOOL", default_value = "auto", overrides_with = "rootless")]
     pub rootless: Rootless,
     /// Accepted for runc's callers; there is no checkpointing
     #[arg(long, value_name = "PATH", hide = true)]

@@ -15,8 +15,8 @@ mod update;
 pub mod version;
 
 pub use container::{
-    DeleteArgs, EventsArgs, KillArgs, ListArgs, ListFormat, PauseArgs, PsArgs, ResumeArgs, StartArgs,
-    StateArgs,
+    DeleteArgs, EventsArgs, KillArgs, ListArgs, ListFormat, MissingArgs, PauseArgs, PsArgs, ResumeArgs,
+    StartArgs, StateArgs,
 };
 pub use exec::ExecArgs;
 pub use global::{CgroupManager, Global, LogFormat, Rootless};
@@ -90,6 +90,12 @@ pub enum Verb {
     Update(Box<UpdateArgs>),
     /// Print statistics and out-of-memory events of a container
     Events(EventsArgs),
+    /// Not supported: pinfold keeps no image of a running program
+    #[command(hide = true)]
+    Checkpoint(MissingArgs),
+    /// Not supported: pinfold keeps no image of a running program
+    #[command(hide = true)]
+    Restore(MissingArgs),
     /// Write a config.json to start from
     Spec(SpecArgs),
     /// Print what this runtime implements as JSON
@@ -126,6 +132,8 @@ impl Verb {
             Self::Resume(_) => "resume",
             Self::Update(_) => "update",
             Self::Events(_) => "events",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::Restore(_) => "restore",
             Self::Spec(_) => "spec",
             Self::Features(_) => "features",
             Self::Sandbox(_) => "sandbox",
@@ -138,13 +146,13 @@ impl Verb {
     }
 
     /// The container that it is about, where one was named.
-    pub fn container(&self) -> Option<&ContainerId> {
-        match self {
+    pub fn container(&self) -> Option<&str> {
+        let id = match self {
             Self::Create(args) => Some(&args.launch.id),
             Self::Start(args) => Some(&args.id),
             Self::State(args) => Some(&args.id),
-            Self::Kill(args) => Some(&args.id),
-            Self::Delete(args) => Some(&args.id),
+            Self::Kill(args) => return Some(&args.id),
+            Self::Delete(args) => return Some(&args.id),
             Self::Run(args) => Some(&args.launch.id),
             Self::Exec(args) => Some(&args.id),
             Self::Ps(args) => Some(&args.id),
@@ -154,7 +162,8 @@ impl Verb {
             Self::Events(args) => Some(&args.id),
             Self::Sandbox(args) => args.life.name.as_ref(),
             _ => None,
-        }
+        };
+        id.map(ContainerId::as_str)
     }
 
     /// The sandbox options among these, wherever they stand.

@@ -1,10 +1,10 @@
 //! `delete`: removes a stopped container and all that create made, and nothing else.
 
 use super::host::Host;
-use super::{destroy, entry};
+use super::{destroy, entry, matching};
 use crate::cli::{DeleteArgs, Global};
 use crate::error::{ExitCode, Result};
-use crate::state::{Action, Status};
+use crate::state::{Action, StateRoot};
 
 /// Deletes a container.
 ///
@@ -12,22 +12,26 @@ use crate::state::{Action, Status};
 /// It is running and `--force` was not given; with it an unknown id is no error.
 pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
-    let id = args.id.to_string();
-    let dir = match root.open_container(&id) {
-        Err(error) if args.force && error.errno().is_none() => return Ok(ExitCode::SUCCESS),
+    let ids = matching::ids(&root, &args.id, args.regex)?;
+    matching::each(&ids, args.regex, |id| delete(&root, id, args.force))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
+    let dir = match root.open_container(id) {
+        Err(error) if force && error.errno().is_none() => return Ok(()),
         other => other?,
     };
     let host = Host::read()?;
     let state = {
         let changes = dir.lock_changes()?;
         let state = changes.load()?;
-        let status = Status::observe(&state)?;
-        if !args.force {
-            status.may(Action::Delete, &id)?;
+        let status = entry::status(&host, &state)?;
+        if !force {
+            status.may(Action::Delete, id)?;
         }
         destroy::stop(&host, &state)?;
         state
     };
-    destroy::remove(&root, dir, &host, &state)?;
-    Ok(ExitCode::SUCCESS)
+    destroy::remove(root, dir, &host, &state)
 }

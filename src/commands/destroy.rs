@@ -49,6 +49,10 @@ fn end(host: &Host, state: &State) -> Result<()> {
             Err(error) if error.errno().is_some() => return Err(error),
             _ => {}
         }
+        // The freezer of v1 holds a killed process until it is thawed.
+        if let Some(cgroup) = entry::open_cgroup(host, state)? {
+            cgroup.kill()?;
+        }
         wait_for_end(init)?;
     }
     entry::remove_cgroup(host, state)

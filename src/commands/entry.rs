@@ -13,7 +13,9 @@ use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::Global;
 use crate::error::{Call, Error, Result};
 use crate::plan::HookKind;
-use crate::state::{self, ContainerDir, ContainerKind, Phase, Process, START_SOCKET, State, StateRoot};
+use crate::state::{
+    self, ContainerDir, ContainerKind, Phase, Process, START_SOCKET, State, StateRoot, Status,
+};
 use crate::sys;
 
 /// What an entry says from the start.
@@ -238,6 +240,24 @@ pub fn open_cgroup(host: &Host, state: &State) -> Result<Option<Cgroup>> {
         true => Ok(None),
         false => Cgroup::open(&host.hierarchies, &CgroupPath::parse(&state.cgroup)?),
     }
+}
+
+/// The status with what the container's cgroup says: whether it is paused.
+///
+/// # Errors
+/// proc_pid_stat(5) or the cgroup cannot be read.
+pub fn status(host: &Host, state: &State) -> Result<Status> {
+    let status = Status::observe(state)?;
+    // Only what lives can be frozen.
+    match status {
+        Status::Created | Status::Running => {}
+        _ => return Ok(status),
+    }
+    let frozen = match open_cgroup(host, state)? {
+        Some(cgroup) => cgroup.is_frozen()?,
+        None => false,
+    };
+    Ok(status.with_freezer(frozen))
 }
 
 /// The first child of a process: the program beside a sandbox's init. `None` where the

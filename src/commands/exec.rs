@@ -18,6 +18,7 @@ use crate::launch::{self, Assembled, Ending, Evidence};
 use crate::resolve::{self, Joining};
 use crate::state::{Action, ContainerDir, ContainerKind, Process, State, Status};
 use crate::sys;
+use crate::types::CapName;
 
 const PROCESS_LIMIT: usize = 1 << 20;
 
@@ -166,7 +167,12 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
     }
     let mut caps = process.capabilities().clone().unwrap_or_default();
     let mut added = std::collections::HashSet::new();
-    for cap in &args.cap {
+    for name in &args.cap {
+        // config.md: what cannot be mapped is a warning; it would have added nothing.
+        let Ok(cap) = name.parse::<CapName>() else {
+            eprintln!("pinfold: warning: --cap: {name} is no capability known here, left out");
+            continue;
+        };
         let name = cap.to_string();
         let name = name.strip_prefix("CAP_").unwrap_or(&name);
         added.insert(

@@ -17,8 +17,7 @@ pub fn of_verb(cli: &Cli, error: &Error) -> ExitCode {
     if let Err(unlogged) = super::log::failure(&cli.global, error) {
         say(&text(verb.name(), None, &unlogged));
     }
-    let container = verb.container().map(ToString::to_string);
-    say(&text(verb.name(), container.as_deref(), error));
+    say(&text(verb.name(), verb.container(), error));
     exit_code(verb, error)
 }
 

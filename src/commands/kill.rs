@@ -7,9 +7,11 @@ use nix::unistd::Pid;
 
 use super::entry;
 use super::host::Host;
+use super::matching;
+use crate::cgroup::Mode;
 use crate::cli::{Global, KillArgs};
 use crate::error::{Call, Error, ExitCode, Result};
-use crate::state::{Action, Process, State, Status};
+use crate::state::{Action, Process, State, StateRoot, Status};
 use crate::sys;
 
 /// Sends the signal.
@@ -18,7 +20,13 @@ use crate::sys;
 /// The container is not running.
 pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
-    let dir = root.open_container(&args.id.to_string())?;
+    let ids = matching::ids(&root, &args.id, args.regex)?;
+    matching::each(&ids, args.regex, |id| signal(&root, id, args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn signal(root: &StateRoot, id: &str, args: &KillArgs) -> Result<()> {
+    let dir = root.open_container(id)?;
     let state = dir.load()?;
     let signal = i32::from(args.signal.number());
     if args.all {
@@ -31,7 +39,20 @@ pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
         _ => state.program.or(state.init),
     };
     send(target.ok_or_else(not_running)?, signal)?;
-    Ok(ExitCode::SUCCESS)
+    match signal {
+        libc::SIGKILL => thaw_legacy(&state),
+        _ => Ok(()),
+    }
+}
+
+/// Where only v1 has a freezer, a process that it holds dies when it is thawed; elsewhere it
+/// dies frozen (cgroups(7), "cgroup.freeze").
+fn thaw_legacy(state: &State) -> Result<()> {
+    let host = Host::read()?;
+    match entry::open_cgroup(&host, state)? {
+        Some(cgroup) if host.hierarchies.mode() == Mode::Legacy => cgroup.thaw(),
+        _ => Ok(()),
+    }
 }
 
 fn not_running() -> Error {
@@ -55,12 +76,11 @@ pub fn send(process: Process, signal: i32) -> Result<()> {
 }
 
 /// Every process of the container's cgroup.
-fn everyone(state: &State, signal: i32) -> Result<ExitCode> {
+fn everyone(state: &State, signal: i32) -> Result<()> {
     let host = Host::read()?;
     let Some(cgroup) = entry::open_cgroup(&host, state)? else { return Err(not_running()) };
     if signal == libc::SIGKILL {
-        cgroup.kill()?;
-        return Ok(ExitCode::SUCCESS);
+        return cgroup.kill();
     }
     for pid in cgroup.processes()? {
         let Some(process) = Process::of(pid.as_raw())? else { continue };
@@ -69,5 +89,5 @@ fn everyone(state: &State, signal: i32) -> Result<ExitCode> {
             _ => {}
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

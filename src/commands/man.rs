@@ -56,7 +56,8 @@ mod tests {
         let pages = pages().unwrap();
         let names = pages.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
         assert_eq!(names[..3], ["pinfold.1", "pinfold-create.1", "pinfold-start.1"]);
-        assert_eq!(pages.len(), 1 + cli::command().get_subcommands().count());
+        let shown = |verb: &&clap::Command| !verb.is_hide_set();
+        assert_eq!(pages.len(), 1 + cli::command().get_subcommands().filter(shown).count());
         let (_, sandbox) = pages.iter().find(|(name, _)| name == "pinfold-sandbox.1").unwrap();
         assert!(sandbox.contains("pids\\-limit") && sandbox.contains("Weaker"));
         for (name, page) in &pages {

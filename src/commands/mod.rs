@@ -21,6 +21,7 @@ pub mod host;
 pub mod kill;
 pub mod log;
 pub mod man;
+pub mod matching;
 pub mod pause;
 pub mod pid_file;
 pub mod preserved;
@@ -37,7 +38,7 @@ pub mod text_file;
 pub mod update;
 
 use crate::cli::{Cli, Verb};
-use crate::error::{ExitCode, Result};
+use crate::error::{Error, ExitCode, Result};
 
 /// Does what the command line asks for, and says with which code to exit.
 ///
@@ -55,10 +56,13 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Exec(args) => exec::run(global, args),
         Verb::List(args) => state::list(global, args),
         Verb::Ps(args) => ps::run(global, args),
-        Verb::Pause(args) => pause::pause(global, &args.id.to_string()),
-        Verb::Resume(args) => pause::resume(global, &args.id.to_string()),
+        Verb::Pause(args) => pause::pause(global, args.id.as_str()),
+        Verb::Resume(args) => pause::resume(global, args.id.as_str()),
         Verb::Update(args) => update::run(global, args),
         Verb::Events(args) => events::run(global, args),
+        Verb::Checkpoint(_) | Verb::Restore(_) => Err(Error::usage(
+            "checkpoint and restore are not supported: pinfold keeps no image of a running program",
+        )),
         Verb::Spec(args) => spec::run(args),
         Verb::Features(_) => features::run(),
         Verb::Sandbox(args) => sandbox::run(global, args),

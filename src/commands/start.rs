@@ -11,7 +11,7 @@ use crate::cli::{Global, StartArgs};
 use crate::error::{Call, Error, ExitCode, Kind, Result};
 use crate::launch::{self, HookPlace};
 use crate::plan::Records;
-use crate::state::{Action, ContainerDir, Phase, State, Status};
+use crate::state::{Action, ContainerDir, Phase, State};
 use crate::sys;
 
 const GO: &[u8] = b"g";
@@ -43,7 +43,8 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
 fn started(dir: &ContainerDir) -> Result<State> {
     let changes = dir.lock_changes()?;
     let mut state = changes.load()?;
-    Status::observe(&state)?.may(Action::Start, dir.id())?;
+    // A frozen one would wait for ever.
+    entry::status(&Host::read()?, &state)?.may(Action::Start, dir.id())?;
     if !has_process(dir)? {
         return Err(Error::usage("the configuration has no process to start").field("/process"));
     }

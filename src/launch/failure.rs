@@ -141,6 +141,9 @@ fn program_error(plan: &Plan, planned: &Planned, errno: Errno) -> Error {
             format!("exec: \"{name}\": exec format error"),
             "not a program of this architecture, or a script without a `#!` line",
         ),
+        Errno::EISDIR => {
+            (Kind::ExecNotExecutable, format!("exec: \"{name}\": is a directory"), "a program is a file")
+        }
         Errno::EACCES => (
             Kind::ExecNotExecutable,
             format!("exec: \"{name}\": permission denied"),

@@ -34,6 +34,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod prctl;
 pub mod random;
+pub mod regex;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;

@@ -31,7 +31,7 @@ impl FromStr for ContainerId {
         if !sound || text == "." || text == ".." {
             return Err(refused(
                 text,
-                "invalid container id: 1 to 255 letters, digits, '_', '+', '.' or '-', and neither \".\" nor \"..\"",
+                "invalid container ID format: 1 to 255 letters, digits, '_', '+', '.' or '-', and neither \".\" nor \"..\"",
             ));
         }
         Ok(Self(text.to_owned()))
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn what_is_no_file_name_is_no_id() {
         let long = "a".repeat(256);
-        let words = "container id";
+        let words = "invalid container ID format";
         table::refuses::<ContainerId>(&[
             ("", words),
             (".", words),
