@@ -5,6 +5,7 @@
 //! execve or `_exit`. THE LIST is the order of [`crate::plan::Plan::steps`], which
 //! `resolve/steps.rs` lays down; ARCHITECTURE.md has the reasons.
 
+mod attributes;
 mod confine;
 mod console;
 mod copy_up;
@@ -76,6 +77,8 @@ impl Child<'_> {
             Step::Hostname(name) => sys::host::sethostname(name),
             Step::Domainname(name) => sys::host::setdomainname(name),
             Step::Personality(persona) => sys::personality::personality(*persona).map(|_| ()),
+            Step::ForgetCaller => attributes::forget_caller(),
+            Step::MemoryPolicy(policy) => attributes::memory_policy(policy.mode, &policy.nodes),
             Step::CutPropagation { flags } => mounts::set_root_propagation(*flags),
             Step::AttachRoot { from, attrs, onto } => self.attach_root(from, *attrs, onto.as_ref()),
             Step::Make(made) => place::make(self.root()?, made),

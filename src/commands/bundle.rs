@@ -80,6 +80,7 @@ pub fn parse(text: &[u8]) -> Result<(Spec, Vec<String>)> {
     refuse_nul(&value, "")?;
     drop_unknown_capabilities(&mut value, &mut warnings);
     complete(&mut value);
+    spell(&mut value)?;
     let spec = serde_path_to_error::deserialize(&value).map_err(|error| {
         let field = pointer(error.path());
         Error::usage(error.into_inner().to_string()).object(CONFIG).field(field)
@@ -91,7 +92,7 @@ pub fn parse(text: &[u8]) -> Result<(Spec, Vec<String>)> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_process(text: &[u8]) -> Result<oci_spec::runtime::Process> {
+pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<String>)> {
     let process: Value =
         serde_json::from_slice(text).map_err(|error| Error::usage(error.to_string()).field("--process"))?;
     let mut whole = serde_json::json!({ "process": process });
@@ -99,11 +100,13 @@ pub fn parse_process(text: &[u8]) -> Result<oci_spec::runtime::Process> {
     refuse_nul(&whole, "")?;
     drop_unknown_capabilities(&mut whole, &mut warnings);
     complete(&mut whole);
+    spell(&mut whole)?;
     let process = whole.get("process").cloned().unwrap_or_default();
-    serde_path_to_error::deserialize(&process).map_err(|error| {
+    let process = serde_path_to_error::deserialize(&process).map_err(|error| {
         let field = format!("/process{}", pointer(error.path()));
         Error::usage(error.into_inner().to_string()).field(field)
-    })
+    })?;
+    Ok((process, warnings))
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -162,6 +165,37 @@ fn complete(value: &mut Value) {
     }
 }
 
+/// config.md's word, and the one that the crate's type reads.
+const SCHEDULER_FLAGS: &[(&str, &str)] = &[
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+];
+
+/// Words that the crate spells in its own way, and lists of CPUs that it refuses: an empty one is
+/// none, and spaces are let pass as in runc.
+fn spell(value: &mut Value) -> Result<()> {
+    let flags = value.pointer_mut("/process/scheduler/flags").and_then(Value::as_array_mut);
+    for (index, flag) in flags.into_iter().flatten().enumerate() {
+        let Some(word) = flag.as_str() else { continue };
+        if SCHEDULER_FLAGS.iter().any(|(_, misspelt)| *misspelt == word) {
+            let field = format!("/process/scheduler/flags/{index}");
+            return Err(Error::usage("unknown scheduler flag").field(field).object(format!("`{word}`")));
+        }
+        if let Some((_, misspelt)) = SCHEDULER_FLAGS.iter().find(|(right, _)| *right == word) {
+            *flag = Value::from(*misspelt);
+        }
+    }
+    if let Some(lists) = value.pointer_mut("/process/execCPUAffinity").and_then(Value::as_object_mut) {
+        for list in lists.values_mut() {
+            if let Value::String(text) = list {
+                text.retain(|letter| letter != ' ');
+            }
+        }
+        lists.retain(|_, list| list.as_str() != Some(""));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +215,42 @@ mod tests {
     fn a_nul_byte_is_refused_wherever_it_stands() {
         let wrong = refused(r#"{"ociVersion":"1.0.2","process":{"args":["a","b\u0000c"],"cwd":"/"}}"#);
         assert!(wrong.starts_with("/process/args/1"), "{wrong}");
+    }
+
+    #[test]
+    fn scheduler_flags_are_read_by_the_specification_s_names_alone() {
+        let with = |flag: &str| {
+            let text = format!(
+                r#"{{"ociVersion":"1.0.2","process":{{"args":["a"],"cwd":"/","scheduler":{{"policy":"SCHED_OTHER","flags":["{flag}"]}}}}}}"#
+            );
+            parse(text.as_bytes()).map(drop).map_err(|error| error.to_string())
+        };
+        let names = [
+            "RESET_ON_FORK",
+            "RECLAIM",
+            "DL_OVERRUN",
+            "KEEP_POLICY",
+            "KEEP_PARAMS",
+            "UTIL_CLAMP_MIN",
+            "UTIL_CLAMP_MAX",
+        ];
+        for name in names {
+            assert_eq!(with(&format!("SCHED_FLAG_{name}")), Ok(()));
+        }
+        for name in ["SCHED_RESET_ON_FORK", "SCHED_FLAG_D_L_OVERRUN", "SCHED_FLAG_NEW"] {
+            assert!(with(name).unwrap_err().starts_with("/process/scheduler/flags/0"), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_of_cpus_is_none() {
+        let text = r#"{"args":["a"],"cwd":"/","execCPUAffinity":{"initial":"","final":"0-1, 3"}}"#;
+        let (process, _) = parse_process(text.as_bytes()).unwrap();
+        let affinity = process.exec_cpu_affinity().as_ref().unwrap();
+        assert_eq!((affinity.initial(), affinity.cpu_affinity_final().as_deref()), (&None, Some("0-1,3")));
+        let text = r#"{"args":["a"],"cwd":"/","execCPUAffinity":{"final":"x"}}"#;
+        let refused = parse_process(text.as_bytes()).unwrap_err().to_string();
+        assert!(refused.starts_with("/process/execCPUAffinity/final"), "{refused}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
 use super::sockets::Sockets;
-use super::{hooks, pid_file, preserved};
+use super::{hooks, log, pid_file, preserved};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, DraftHook, Extras};
@@ -52,10 +52,8 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     refuse_unsupported(global)?;
     let mut bundle = Bundle::open(args)?;
     preserved::tell(&mut bundle.spec);
-    for warning in &bundle.warnings {
-        eprintln!("pinfold: warning: {warning}");
-    }
     let draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
+    log::warnings(global, bundle.warnings.iter().chain(&draft.warnings))?;
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     Sockets::of(args).check_terminal(terminal, life != Life::Foreground)?;
     let group = cgroup_path(global, args, &draft, host)?;

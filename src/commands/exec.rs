@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::entry;
 use super::host::Host;
 use super::sockets::Sockets;
-use super::{bundle, pid_file, preserved, protect, text_file};
+use super::{bundle, log, pid_file, preserved, protect, text_file};
 use crate::cgroup::Cgroup;
 use crate::cli::{ExecArgs, Global};
 use crate::draft::{self, Draft, Extras};
@@ -36,7 +36,11 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let state = dir.load()?;
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
-    let draft = draft(&dir, &state, args, &host)?;
+    let (draft, warnings) = draft(&dir, &state, args, &host)?;
+    // The program's stderr is its own: what was left out was told when the container was made.
+    if global.log.is_some() {
+        log::warnings(global, warnings.iter().chain(&draft.warnings))?;
+    }
     let sockets = Sockets { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() };
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     sockets.check_terminal(terminal, args.detach)?;
@@ -82,25 +86,25 @@ fn check_status(state: &State, cgroup: Option<&Cgroup>, args: &ExecArgs, id: &st
     Status::observe(state)?.with_freezer(frozen && !args.ignore_paused).may(Action::Exec, id)
 }
 
-/// The container's Draft with the process that is asked for.
-fn draft(dir: &ContainerDir, state: &State, args: &ExecArgs, host: &Host) -> Result<Draft> {
+/// The container's Draft with the process that is asked for, and what of that process was left out.
+fn draft(dir: &ContainerDir, state: &State, args: &ExecArgs, host: &Host) -> Result<(Draft, Vec<String>)> {
     let (mut spec, _) = bundle::parse(&dir.load_config()?)?;
     let container = spec
         .process()
         .clone()
         .ok_or_else(|| Error::usage("the container has no process").field("/process"))?;
-    let process = match &args.process {
+    let (process, warnings) = match &args.process {
         Some(file) => {
             bundle::parse_process(&text_file::read(file.as_path(), PROCESS_LIMIT).at("--process")?)?
         }
-        None => from_flags(container, args)?,
+        None => (from_flags(container, args)?, vec![]),
     };
     spec.set_process(Some(process));
     let extras = match state.kind {
         ContainerKind::Oci => Extras::oci(),
         ContainerKind::Sandbox => super::sandbox::kept_extras(&spec)?,
     };
-    draft::build(&spec, &extras, &host.facts)
+    Ok((draft::build(&spec, &extras, &host.facts)?, warnings))
 }
 
 /// Flags change single parts of the container's own process.

@@ -14,6 +14,7 @@ use crate::sys;
 const CAP_SETGID: u64 = 1 << 6;
 const CAP_SETUID: u64 = 1 << 7;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_SYS_NICE: u64 = 1 << 23;
 const CAP_SYS_RESOURCE: u64 = 1 << 24;
 
 /// The host as this caller sees it.
@@ -23,8 +24,6 @@ pub struct Host {
     pub facts: HostFacts,
     /// The cgroup hierarchies.
     pub hierarchies: Hierarchies,
-    /// Whether hard limits may be raised and any OOM score set: root, and not every root.
-    pub may_raise_limits: bool,
 }
 
 impl Host {
@@ -36,22 +35,28 @@ impl Host {
         let hierarchies = Hierarchies::open()?;
         let euid = nix::unistd::geteuid().as_raw();
         // Root of a container has seldom all of them.
-        let effective = sys::caps::capget().call("capget")?.effective;
-        let may = |mask: u64| effective & mask == mask;
+        let own = sys::caps::capget().call("capget")?;
+        let may = |mask: u64| own.effective & mask == mask;
+        // A user namespace has rights over itself alone; limits and priorities are the host's.
+        let may_on_host = |mask: u64, all_ids: bool| all_ids && may(mask);
+        let all_ids = maps_all_ids()?;
         let facts = HostFacts {
             euid,
             egid: nix::unistd::getegid().as_raw(),
-            rootless: euid != 0 || !maps_all_ids()? || !may(CAP_SYS_ADMIN),
+            rootless: euid != 0 || !all_ids || !may(CAP_SYS_ADMIN),
             maps_own_ids_only: !may(CAP_SETUID | CAP_SETGID),
             setgroups_denied: !may(CAP_SETGID) || !may_set_groups()?,
             last_cap: last_cap()?,
+            grantable_caps: own.permitted & bounding()?,
+            may_raise_limits: may_on_host(CAP_SYS_RESOURCE, all_ids),
+            may_raise_priority: may_on_host(CAP_SYS_NICE, all_ids),
+            scheduled: sys::sched::sched_getattr(0).call("sched_getattr")?,
             landlock_abi: sys::landlock::landlock_abi().unwrap_or(0),
             selinux: selinux(),
             cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
             cgroup_v1: v1_hierarchies(&hierarchies)?,
         };
-        let may_raise_limits = !facts.rootless && may(CAP_SYS_RESOURCE);
-        Ok(Self { facts, hierarchies, may_raise_limits })
+        Ok(Self { facts, hierarchies })
     }
 
     /// Whether a limit can be applied by this caller.
@@ -76,6 +81,15 @@ fn v1_hierarchies(hierarchies: &Hierarchies) -> Result<Vec<String>> {
 fn selinux() -> bool {
     nix::sys::statfs::statfs("/sys/fs/selinux")
         .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::SELINUX_MAGIC)
+}
+
+/// The bounding set (capabilities(7)).
+fn bounding() -> Result<u64> {
+    let path = "/proc/self/status";
+    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    u64::from_str_radix(line.unwrap_or_default().trim(), 16)
+        .map_err(|error| crate::error::Error::setup(error.to_string()).object(path))
 }
 
 fn last_cap() -> Result<u8> {

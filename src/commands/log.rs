@@ -2,6 +2,7 @@
 //! A success writes nothing.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
@@ -16,8 +17,31 @@ use crate::sys;
 /// # Errors
 /// The file cannot be opened or written.
 pub fn failure(global: &Global, error: &Error) -> Result<()> {
-    let Some(path) = &global.log else { return Ok(()) };
-    let path = path.as_path();
+    match &global.log {
+        Some(path) => {
+            append(path.as_path(), &line(global.log_format, "error", &error.to_string(), &rfc3339::now()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What was left out and is no failure: into the log, or else on stderr, as runc does.
+///
+/// # Errors
+/// As [`failure`].
+pub fn warnings<'a>(global: &Global, warnings: impl Iterator<Item = &'a String>) -> Result<()> {
+    for warning in warnings {
+        match &global.log {
+            Some(path) => {
+                append(path.as_path(), &line(global.log_format, "warning", warning, &rfc3339::now()))?
+            }
+            None => eprintln!("pinfold: warning: {warning}"),
+        }
+    }
+    Ok(())
+}
+
+fn append(path: &Path, line: &str) -> Result<()> {
     let how = OpenHow::new()
         .flags(
             OFlag::O_WRONLY
@@ -33,16 +57,15 @@ pub fn failure(global: &Global, error: &Error) -> Result<()> {
         .call("openat2")
         .on(path.display())
         .at("--log")?;
-    let line = line(global.log_format, &error.to_string(), &rfc3339::now());
     sys::file::write_all(file.as_fd(), line.as_bytes()).call("write").on(path.display()).at("--log")
 }
 
-fn line(format: LogFormat, message: &str, time: &str) -> String {
+fn line(format: LogFormat, level: &str, message: &str, time: &str) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     match format {
-        LogFormat::Text => format!("time={} level=error msg={}\n", quoted(time), quoted(message)),
+        LogFormat::Text => format!("time={} level={level} msg={}\n", quoted(time), quoted(message)),
         LogFormat::Json => {
-            format!("{{\"level\":\"error\",\"msg\":{},\"time\":{}}}\n", quoted(message), quoted(time))
+            format!("{{\"level\":{},\"msg\":{},\"time\":{}}}\n", quoted(level), quoted(message), quoted(time))
         }
     }
 }
@@ -53,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_json_line_has_runcs_keys() {
-        let line = line(LogFormat::Json, "a \"b\"\nc", "T");
+        let line = line(LogFormat::Json, "error", "a \"b\"\nc", "T");
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value, serde_json::json!({"level": "error", "msg": "a \"b\"\nc", "time": "T"}));
         assert_eq!(line.matches('\n').count(), 1);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
 use super::{
-    Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, mounts, namespaces,
-    process, sysctl,
+    Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, memory_policy,
+    mounts, namespaces, process, sysctl,
 };
 use crate::cgroup::{CgroupPath, DeviceRule, Limits};
 use crate::error::{Context, Error, Result};
@@ -32,7 +32,10 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
     let linux = spec.linux().clone().unwrap_or_default_for_draft();
     let (new_namespaces, join) = namespaces::namespaces(&linux)?;
     let id_maps = namespaces::id_maps(&linux, new_namespaces)?;
-    let program = spec.process().as_ref().map(|given| process::process(given, facts)).transpose()?;
+    let own_user_namespace = id_maps.is_some() || join.iter().any(|one| one.nstype == clone::CLONE_NEWUSER);
+    let setting = process::Setting { door: extras.door, facts, own_user_namespace };
+    let program = spec.process().as_ref().map(|given| process::process(given, setting)).transpose()?;
+    let (program, warnings) = program.unzip();
     let user = program.as_ref().map(|program| (program.uid, program.gid));
     require_mount_namespace(new_namespaces, &join)?;
     let sysctls = match linux.sysctl() {
@@ -63,6 +66,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         masked_paths: paths(linux.masked_paths().as_deref(), "/linux/maskedPaths")?,
         readonly_paths: paths(linux.readonly_paths().as_deref(), "/linux/readonlyPaths")?,
         personality: personality(&linux)?,
+        memory_policy: linux.memory_policy().as_ref().map(memory_policy::memory_policy).transpose()?,
         seccomp: seccomp(&linux, extras)?,
         landlock: extras.landlock,
         limits: limits(&linux, extras, facts)?,
@@ -71,6 +75,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         init: extras.init,
         hooks: hooks(spec, extras)?,
         process: program,
+        warnings: warnings.unwrap_or_default(),
         join,
         id_maps,
     })
@@ -123,7 +128,6 @@ fn refuse_unsupported(spec: &Spec) -> Result<()> {
     let asked = [
         (linux.is_some_and(|linux| linux.intel_rdt().is_some()), "/linux/intelRdt"),
         (linux.is_some_and(|linux| linux.time_offsets().is_some()), "/linux/timeOffsets"),
-        (linux.is_some_and(|linux| linux.memory_policy().is_some()), "/linux/memoryPolicy"),
         (
             linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
             "/linux/netDevices",

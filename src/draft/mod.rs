@@ -5,25 +5,30 @@
 //! runtime-spec: config.md, config-linux.md.
 
 mod build;
+mod capabilities;
 mod hooks;
+mod memory_policy;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod number_list;
 mod process;
+mod scheduling;
 mod sysctl;
 
 pub use build::build;
+pub use capabilities::mask as capability_mask;
 pub use hooks::{DraftHook, hooks};
 pub use mount_options::MountOptions;
-pub use process::capability_mask;
 
 use std::ffi::CString;
 use std::path::PathBuf;
 
 use crate::cgroup::{CgroupPath, Limits};
-use crate::plan::IdMaps;
+use crate::plan::{IdMaps, MemoryPolicy, Scheduling};
 use crate::seccomp::Profile;
 use crate::sys::caps::CapSets;
+use crate::sys::sched::SchedAttr;
 
 /// What the decisions need to know of the host.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +46,15 @@ pub struct HostFacts {
     pub setgroups_denied: bool,
     /// Highest capability number of the kernel.
     pub last_cap: u8,
+    /// Capabilities that the caller can hand on where no user namespace is new: what it has and
+    /// its bounding set leaves.
+    pub grantable_caps: u64,
+    /// Hard limits may be raised, limits of others set, and any OOM score: CAP_SYS_RESOURCE.
+    pub may_raise_limits: bool,
+    /// Priorities may be raised: CAP_SYS_NICE.
+    pub may_raise_priority: bool,
+    /// The caller's own scheduling policy.
+    pub scheduled: SchedAttr,
     /// Landlock ABI, 0 where there is none.
     pub landlock_abi: u32,
     /// Whether SELinux is in force.
@@ -176,6 +190,8 @@ pub struct Draft {
     pub readonly_paths: Vec<CString>,
     /// personality(2).
     pub personality: Option<u32>,
+    /// set_mempolicy(2).
+    pub memory_policy: Option<MemoryPolicy>,
     /// The program; absent at `create` of a configuration without process.
     pub process: Option<Process>,
     /// The seccomp profile.
@@ -192,6 +208,8 @@ pub struct Draft {
     pub init: bool,
     /// The hooks, in the order of the lifecycle.
     pub hooks: Vec<DraftHook>,
+    /// What was left out and is no error (config.md).
+    pub warnings: Vec<String>,
 }
 
 /// A namespace joined by path.
@@ -327,6 +345,8 @@ pub struct Process {
     pub no_new_privs: bool,
     /// Resource, soft, hard.
     pub rlimits: Vec<(u32, u64, u64)>,
+    /// Policy, processors, I/O priority.
+    pub scheduling: Scheduling,
     /// /proc/PID/oom_score_adj.
     pub oom_score_adj: Option<i32>,
     /// A pseudo-terminal.

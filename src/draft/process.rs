@@ -1,23 +1,33 @@
 //! The program: config.md "Process".
 
-use std::collections::HashSet;
 use std::ffi::CString;
-use std::str::FromStr;
 
-use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType};
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 
-use super::{HostFacts, Process};
+use super::{Door, HostFacts, Process, capabilities, scheduling};
 use crate::error::{Error, Result};
-use crate::sys::caps::CapSets;
 
 const NO_CHANGE: u32 = u32::MAX;
 const DEFAULT_UMASK: u32 = 0o022;
 
-/// Reads `process`; absent `capabilities` means none.
-pub(super) fn process(process: &oci_spec::runtime::Process, facts: &HostFacts) -> Result<Process> {
+/// Where the program will be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub door: Door,
+    pub facts: &'a HostFacts,
+    /// A user namespace of its own, in which it can have every capability.
+    pub own_user_namespace: bool,
+}
+
+/// Reads `process`; absent `capabilities` means none. The second are warnings.
+pub(super) fn process(
+    process: &oci_spec::runtime::Process,
+    setting: Setting<'_>,
+) -> Result<(Process, Vec<String>)> {
     refuse_unsupported(process)?;
-    let caps = process.capabilities().clone().unwrap_or_else(no_capabilities);
-    let set = |set: &Option<HashSet<Capability>>| capability_mask(set.as_ref(), facts.last_cap);
+    let Setting { door, facts, own_user_namespace } = setting;
+    let grantable = if own_user_namespace { u64::MAX } else { facts.grantable_caps };
+    let granted = capabilities::capabilities(process.capabilities().as_ref(), facts.last_cap, grantable);
     let args = strings(process.args().as_deref(), "/process/args")?;
     if args.first().is_none_or(|program| program.is_empty()) {
         return Err(Error::usage("at least one non-empty entry is needed").field("/process/args"));
@@ -34,7 +44,7 @@ pub(super) fn process(process: &oci_spec::runtime::Process, facts: &HostFacts) -
     for (index, gid) in groups.iter().enumerate() {
         check_id(*gid, &format!("/process/user/additionalGids/{index}"))?;
     }
-    Ok(Process {
+    let read = Process {
         args,
         env: strings(process.env().as_deref(), "/process/env")?,
         cwd: process.cwd().clone(),
@@ -42,25 +52,27 @@ pub(super) fn process(process: &oci_spec::runtime::Process, facts: &HostFacts) -
         gid: user.gid(),
         groups,
         umask: user.umask().unwrap_or(DEFAULT_UMASK),
-        caps: CapSets {
-            effective: set(caps.effective()),
-            permitted: set(caps.permitted()),
-            inheritable: set(caps.inheritable()),
-        },
-        bounding: set(caps.bounding()),
-        ambient: set(caps.ambient()),
+        caps: granted.sets,
+        bounding: granted.bounding,
+        ambient: granted.ambient,
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         rlimits: rlimits(process.rlimits().as_deref())?,
-        oom_score_adj: process.oom_score_adj(),
+        scheduling: scheduling::scheduling(process, door, facts)?,
+        oom_score_adj: oom_score_adj(process)?,
         terminal: process.terminal().unwrap_or(false),
         console_size: console_size(process)?,
-    })
+    };
+    Ok((read, granted.warnings))
 }
 
-fn no_capabilities() -> LinuxCapabilities {
-    let mut none = LinuxCapabilities::default();
-    none.set_bounding(None).set_effective(None).set_inheritable(None).set_permitted(None).set_ambient(None);
-    none
+/// proc_pid_oom_score_adj(5). Absent, it stays as it is.
+fn oom_score_adj(process: &oci_spec::runtime::Process) -> Result<Option<i32>> {
+    match process.oom_score_adj() {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(Error::usage("a score is -1000 to 1000").field("/process/oomScoreAdj").object(score))
+        }
+        score => Ok(score),
+    }
 }
 
 fn refuse_unsupported(process: &oci_spec::runtime::Process) -> Result<()> {
@@ -70,8 +82,6 @@ fn refuse_unsupported(process: &oci_spec::runtime::Process) -> Result<()> {
             "/process/apparmorProfile",
         ),
         (process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()), "/process/selinuxLabel"),
-        (process.io_priority().is_some(), "/process/ioPriority"),
-        (process.scheduler().is_some(), "/process/scheduler"),
     ];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(super::build::unsupported(field)),
@@ -107,16 +117,6 @@ fn console_size(process: &oci_spec::runtime::Process) -> Result<Option<(u16, u16
             .map_err(|error| Error::usage(error.to_string()).field(format!("/process/consoleSize/{field}")))
     };
     Ok(Some((side(size.height(), "height")?, side(size.width(), "width")?)))
-}
-
-/// A capability set as the kernel's bit mask; numbers above `last_cap` are dropped,
-/// because no kernel can grant what it does not know.
-pub fn capability_mask(set: Option<&HashSet<Capability>>, last_cap: u8) -> u64 {
-    let known = |capability: &Capability| {
-        let name = format!("CAP_{capability}");
-        caps::Capability::from_str(&name).ok().map(|cap| cap.index()).filter(|index| *index <= last_cap)
-    };
-    set.into_iter().flatten().filter_map(known).fold(0, |mask, index| mask | 1 << index)
 }
 
 fn rlimits(list: Option<&[PosixRlimit]>) -> Result<Vec<(u32, u64, u64)>> {

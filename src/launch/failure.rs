@@ -112,6 +112,9 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
             "the container's user namespace has no such id"
         }
         (Step::Make(_) | Step::Mount { .. }, Errno::EEXIST) => "another file is at this path",
+        (Step::MemoryPolicy(_), Errno::EINVAL) => {
+            "the mode does not go with these nodes or flags, or none of the nodes is one of this machine's"
+        }
         _ => return None,
     })
 }

@@ -36,6 +36,9 @@ pub(super) fn check(plan: &Plan, child: &Assembled, seen: Seen) -> Result<()> {
         return Ok(());
     }
     check_namespaces(expected, proc.as_fd())?;
+    if let Some(mode) = expected.memory_policy {
+        check_memory_policy(mode, &read(proc.as_fd(), "numa_maps")?)?;
+    }
     check_mounts(expected, &read(proc.as_fd(), "mountinfo")?, |place| mount_at(proc.as_fd(), place))?;
     check_descriptors(&plan.keep_fds, proc.as_fd())
 }
@@ -133,6 +136,21 @@ fn check_namespaces(expected: &Expected, proc: BorrowedFd<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A mapping without a policy of its own shows the task's: numa(7), /proc/PID/numa_maps.
+fn check_memory_policy(mode: i32, numa_maps: &str) -> Result<()> {
+    let names = ["default", "prefer", "bind", "interleave", "local", "prefer (many)", "weighted interleave"];
+    let planned = usize::try_from(mode).ok().and_then(|mode| names.get(mode)).copied().unwrap_or_default();
+    let found = numa_maps.lines().next().and_then(|line| line.split_once(' ')).map_or("", |(_, rest)| rest);
+    let shown = |name: &str| {
+        found.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '=', ' ']) || rest.is_empty())
+    };
+    // A preference for no node is that for the CPU's own (set_mempolicy(2)).
+    match shown(planned) || (planned == "prefer" && shown("local")) {
+        true => Ok(()),
+        false => Err(differs("the NUMA policy", planned, found)),
+    }
 }
 
 /// `at` tells the id of the mount that a path of the container leads to.

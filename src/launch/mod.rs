@@ -9,6 +9,7 @@ mod id_maps;
 mod inspect;
 mod relay;
 mod rlimits;
+mod scheduling;
 mod start;
 mod supervise;
 mod terminal;

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use super::inspect::{self, Seen};
 use super::supervise::ENDING;
 use super::watch::{self, Watcher};
-use super::{Channel, failure, id_maps, rlimits, terminal};
+use super::{Channel, failure, id_maps, rlimits, scheduling, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
@@ -212,6 +212,7 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
     let born_in = cgroup.and_then(Cgroup::unified_fd);
     let own_pid_namespace = plan.born_in_pid_namespace.as_ref().map(enter_pid_namespace).transpose()?;
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
+    let own_cpus = scheduling::before_clone(plan)?;
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
         Cloned::Child => {
             // With its own copy of the parent's end open, a child that waits would never see
@@ -242,6 +243,7 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
         watcher: None,
         released: false,
     };
+    scheduling::after_clone(own_cpus)?;
     prepare(plan, &assembled)?;
     go(&assembled)?;
     if !has_stage(plan) {
@@ -306,9 +308,10 @@ fn prepare(plan: &Plan, child: &Assembled) -> Result<()> {
                 .call("openat")?;
         sys::file::write_all(file.as_fd(), score.to_string().as_bytes())
             .call("write")
-            .at("/process/oomScoreAdj")?;
+            .at("/process/oomScoreAdj")
+            .map_err(|error| error.hint("lowering a score needs CAP_SYS_RESOURCE on the host"))?;
     }
-    Ok(())
+    scheduling::first(plan, child.pid)
 }
 
 /// /proc/PID of the child, pinned: the pid cannot be reused while we hold its unreaped child.
@@ -361,6 +364,7 @@ fn meet(
             }
             inspect::check(plan, child, last)?;
             child.watcher.as_ref().map_or(Ok(()), Watcher::await_ready)?;
+            scheduling::last(plan, child.pid)?;
             rlimits::set(plan, child)?;
             go(child).map(|()| true)
         }

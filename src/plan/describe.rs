@@ -18,6 +18,8 @@ impl Step {
             Self::Hostname(_) => "hostname",
             Self::Domainname(_) => "domainname",
             Self::Personality(_) => "personality",
+            Self::ForgetCaller => "forget_caller",
+            Self::MemoryPolicy(_) => "memory_policy",
             Self::CutPropagation { .. } => "cut_propagation",
             Self::AttachRoot { .. } => "attach_root",
             Self::Make(_) => "make",
@@ -104,6 +106,8 @@ impl Step {
             Self::Capabilities(sets) => {
                 format!("eff={:#x} prm={:#x} inh={:#x}", sets.effective, sets.permitted, sets.inheritable)
             }
+            Self::Personality(persona) => format!("{persona:#x}"),
+            Self::MemoryPolicy(policy) => format!("{:#x} {:x?}", policy.mode, policy.nodes),
             Self::SetGroups(groups) => format!("{groups:?}"),
             Self::SetGid(id) | Self::SetUid(id) => id.to_string(),
             Self::Umask(mask) => format!("{mask:04o}"),

@@ -12,6 +12,7 @@ pub fn digest(plan: &Plan) -> String {
     for planned in &plan.steps {
         hasher.update(format!("{} {}\n", planned.field, planned.step.describe()));
     }
+    hasher.update(format!("{:?} {:?}\n", plan.parent.rlimits, plan.parent.scheduling));
     for argument in plan.program.argv.strings() {
         hasher.update(argument.as_bytes_with_nul());
     }

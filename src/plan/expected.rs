@@ -23,6 +23,8 @@ pub struct Expected {
     pub seccomp_early: bool,
     /// Names in /proc/PID/ns that must differ from the parent's.
     pub new_namespaces: Vec<&'static str>,
+    /// MPOL_* of the NUMA policy, without flags; `None` where none was asked for.
+    pub memory_policy: Option<i32>,
     /// Mounts that must be there, by their place inside.
     pub mounts: Vec<ExpectedMount>,
 }

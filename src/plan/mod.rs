@@ -10,6 +10,7 @@ mod expected;
 mod hook;
 mod hook_record;
 mod record;
+mod scheduling;
 mod target;
 
 pub use digest::digest;
@@ -17,6 +18,7 @@ pub use expected::{Expected, ExpectedMount};
 pub use hook::{Hook, HookKind, HookState};
 pub use hook_record::{HookEnd, How, Stream};
 pub use record::{Failure, Records};
+pub use scheduling::{Cpus, Scheduling};
 pub use target::{Target, TargetKind};
 
 use std::ffi::CString;
@@ -113,6 +115,17 @@ pub struct ParentPlan {
     pub runtime_hooks: Vec<Hook>,
     /// getrlimit(2) resources with soft and hard values, set as the very last thing.
     pub rlimits: Vec<(u32, u64, u64)>,
+    /// Policy, processors, I/O priority.
+    pub scheduling: Scheduling,
+}
+
+/// set_mempolicy(2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPolicy {
+    /// MPOL_*, with MPOL_F_*.
+    pub mode: i32,
+    /// Bit n is node n; empty for none.
+    pub nodes: Vec<u64>,
 }
 
 /// Where the root file system comes from.
@@ -256,6 +269,8 @@ pub enum Step {
     Hostname(CString),
     Domainname(CString),
     Personality(u32),
+    ForgetCaller,
+    MemoryPolicy(MemoryPolicy),
     CutPropagation { flags: u64 },
     AttachRoot { from: RootFrom, attrs: u64, onto: Option<Reopened> },
     Make(Made),

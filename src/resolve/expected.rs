@@ -16,6 +16,9 @@ const NAMES: &[(u64, &str)] = &[
     (clone::CLONE_NEWCGROUP, "cgroup"),
 ];
 
+/// The bits below all MPOL_F_* (linux/mempolicy.h).
+const MPOL_MODE: i32 = 0xff;
+
 /// The expectation for a Draft.
 pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
     let outside = |ranges: fn(&crate::plan::IdMaps) -> &Vec<IdRange>, id| match &draft.id_maps {
@@ -45,6 +48,7 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
         no_new_privs: process.no_new_privs,
         seccomp_early: draft.seccomp.is_some() && !process.no_new_privs,
         new_namespaces: new,
+        memory_policy: draft.memory_policy.as_ref().map(|policy| policy.mode & MPOL_MODE),
         mounts,
     }
 }

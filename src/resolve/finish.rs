@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Facts, Identity, expected, hooks, program, steps};
 use crate::draft::{Draft, HostFacts};
 use crate::error::{Error, Result};
-use crate::plan::{HookState, ParentPlan, Plan};
+use crate::plan::{Cpus, HookState, ParentPlan, Plan, Scheduling};
 use crate::sys::clone;
 
 /// The states that hooks in the container's namespaces are told.
@@ -104,6 +104,8 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
             oom_score_adj: process.oom_score_adj,
             runtime_hooks: hooks::runtime_hooks(draft),
             rlimits: process.rlimits.clone(),
+            // The CPUs of `execCPUAffinity` are those of an `exec` alone.
+            scheduling: Scheduling { cpus: Cpus::All, ..process.scheduling.clone() },
         },
         expected: expected::expected(draft, process),
         program: program::program(process)?,

@@ -54,6 +54,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
             setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
             rlimits: process.rlimits.clone(),
+            scheduling: process.scheduling.clone(),
         },
         expected,
         program: program::program(process)?,

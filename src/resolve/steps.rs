@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{Facts, Surroundings, devices, hooks, landlock, mounting, trees};
-use crate::draft::{Draft, DraftEntry, DraftFile, MountOptions, Process};
+use crate::draft::{Door, Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Covered, FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
 use crate::sys::clone;
@@ -79,8 +79,19 @@ fn own_ids_and_namespaces(
     if let Some(name) = &draft.domainname {
         list.add("/domainname", Step::Domainname(name.clone()));
     }
+    inherited(list, draft);
+}
+
+/// What would come from pinfold's own caller: before a filter that may deny the calls.
+fn inherited(list: &mut List, draft: &Draft) {
     if let Some(persona) = draft.personality {
         list.add("/linux/personality", Step::Personality(persona));
+    }
+    if draft.door == Door::Sandbox {
+        list.add("", Step::ForgetCaller);
+    }
+    if let Some(policy) = &draft.memory_policy {
+        list.add("/linux/memoryPolicy", Step::MemoryPolicy(policy.clone()));
     }
 }
 
@@ -311,6 +322,7 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
     if joins_user && draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
         list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
     }
+    inherited(&mut list, draft);
     list.add("", Step::SessionKeyring);
     if process.terminal {
         // /dev/console is the container's first process's.

@@ -4,7 +4,9 @@ use nix::errno::Errno;
 
 use super::{Result, done, int};
 
-/// Real time (`linux/ioprio.h`, as all of these); needs CAP_SYS_ADMIN or CAP_SYS_NICE.
+/// As the nice value says (`linux/ioprio.h`, as all of these).
+pub const IOPRIO_CLASS_NONE: u16 = 0;
+/// Real time; needs CAP_SYS_ADMIN or CAP_SYS_NICE.
 pub const IOPRIO_CLASS_RT: u16 = 1;
 /// Best effort, levels 0 (first) to 7.
 pub const IOPRIO_CLASS_BE: u16 = 2;

@@ -88,3 +88,47 @@ pub fn set_securebits(bits: u32) -> Result<()> {
 pub fn set_name(name: &CStr) -> Result<()> {
     prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong, 0).map(drop)
 }
+
+/// \[child\] PR_SET_TIMERSLACK: by how many nanoseconds timers of the thread may be late.
+/// Inherited by fork and kept by execve, as the four below are.
+///
+/// # Errors
+/// None in practice.
+pub fn set_timerslack(nanoseconds: u32) -> Result<()> {
+    prctl(libc::PR_SET_TIMERSLACK, nanoseconds.into(), 0).map(drop)
+}
+
+/// \[child\] PR_SET_THP_DISABLE, since 3.15: no transparent huge pages.
+///
+/// # Errors
+/// EINTR.
+pub fn set_thp_disable(disable: bool) -> Result<()> {
+    prctl(libc::PR_SET_THP_DISABLE, disable.into(), 0).map(drop)
+}
+
+/// \[child\] PR_SET_MEMORY_MERGE, since 6.4: all memory may be merged with that of others that
+/// is equal (ksm).
+///
+/// # Errors
+/// EINVAL: an older kernel, or one without KSM.
+pub fn set_memory_merge(merge: bool) -> Result<()> {
+    const PR_SET_MEMORY_MERGE: i32 = 67;
+    prctl(PR_SET_MEMORY_MERGE, merge.into(), 0).map(drop)
+}
+
+/// \[child\] PR_MCE_KILL with PR_MCE_KILL_CLEAR: what the host has set decides about broken memory.
+///
+/// # Errors
+/// None in practice.
+pub fn clear_mce_kill() -> Result<()> {
+    prctl(libc::PR_MCE_KILL, 0, 0).map(drop)
+}
+
+/// \[child\] PR_SET_IO_FLUSHER, since 5.6: memory is allocated as for who serves the disk.
+///
+/// # Errors
+/// EPERM: no CAP_SYS_RESOURCE in the initial user namespace. EINVAL: an older kernel.
+pub fn set_io_flusher(flusher: bool) -> Result<()> {
+    const PR_SET_IO_FLUSHER: i32 = 57;
+    prctl(PR_SET_IO_FLUSHER, flusher.into(), 0).map(drop)
+}

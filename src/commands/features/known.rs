@@ -122,10 +122,19 @@ pub const SECCOMP_FLAGS: &[&str] = &[
 ];
 
 /// Modes of set_mempolicy(2).
-pub const MEMORY_POLICY_MODES: &[&str] = &[];
+pub const MEMORY_POLICY_MODES: &[&str] = &[
+    "MPOL_BIND",
+    "MPOL_DEFAULT",
+    "MPOL_INTERLEAVE",
+    "MPOL_LOCAL",
+    "MPOL_PREFERRED",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_WEIGHTED_INTERLEAVE",
+];
 
 /// Flags of set_mempolicy(2).
-pub const MEMORY_POLICY_FLAGS: &[&str] = &[];
+pub const MEMORY_POLICY_FLAGS: &[&str] =
+    &["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
 
 /// AppArmor profiles.
 pub const APPARMOR: bool = false;

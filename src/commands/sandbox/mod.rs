@@ -5,6 +5,7 @@ mod ids;
 mod inherited;
 mod keep;
 mod mounts;
+mod oom_score;
 mod report;
 mod request_file;
 mod rlimits;

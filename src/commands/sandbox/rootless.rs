@@ -56,7 +56,7 @@ fn kept_groups() -> Result<Option<String>> {
 /// The default for a resource limit, as far as this caller may set it: raising a hard
 /// limit needs CAP_SYS_RESOURCE (getrlimit(2)).
 pub(super) fn within_hard_limit(host: &Host, resource: Resource, wanted: u64) -> Result<u64> {
-    if host.may_raise_limits {
+    if host.facts.may_raise_limits {
         return Ok(wanted);
     }
     let (_, hard) = getrlimit(resource).call("getrlimit")?;

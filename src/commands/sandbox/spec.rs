@@ -7,6 +7,7 @@ use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::super::host::Host;
+use super::oom_score::oom_score;
 use super::{environment, ids, mounts, rlimits, root, rootless, seccomp, secrets, users};
 use crate::cgroup::{Amount, Control, Limits};
 use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, SandboxArgs};
@@ -44,6 +45,12 @@ pub(super) struct Request {
     pub filter: Option<String>,
 }
 
+/// What bounds each process by itself, beside the cgroup.
+struct Bounds {
+    rlimits: Vec<Value>,
+    oom_score: Option<i32>,
+}
+
 /// Reads the options.
 pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Secret>) -> Result<Request> {
     refuse_unsupported(args)?;
@@ -57,10 +64,11 @@ pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Sec
     let filter = seccomp::text(args)?;
     let bounding = capabilities(args);
     let profile = filter.as_deref().map(|text| seccomp::profile(text, &bounding)).transpose()?;
-    let rlimits = rlimits::rlimits(args, host)?;
-    let document = document(args, host, &user, &ids, mounts.list, rlimits)?;
-    let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     let mut degraded = rootless::degraded(host)?;
+    let bounds =
+        Bounds { rlimits: rlimits::rlimits(args, host)?, oom_score: oom_score(host, &mut degraded)? };
+    let document = document(args, &user, &ids, mounts.list, bounds)?;
+    let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     if host.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none, or it is not enabled".to_owned());
     }
@@ -104,11 +112,10 @@ fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
 
 fn document(
     args: &SandboxArgs,
-    host: &Host,
     user: &users::User,
     ids: &ids::Ids,
     mounts: Vec<Value>,
-    rlimits: Vec<Value>,
+    bounds: Bounds,
 ) -> Result<Value> {
     let host_network = args.identity.network == Some(NetworkMode::Host);
     let mut namespaces = vec!["pid", "ipc", "uts", "mount", "cgroup", "user"];
@@ -120,8 +127,6 @@ fn document(
         let one = |range: &crate::plan::IdRange| json!({"containerID": range.inside, "hostID": range.outside, "size": range.size});
         ranges.iter().map(one).collect()
     };
-    // The caller's own may be lower than others may set it (proc_pid_oom_score_adj(5)).
-    let oom_score = host.may_raise_limits.then_some(0);
     let hostname = args.identity.hostname.as_ref().map_or(HOSTNAME, |name| name.as_str());
     let root = args
         .files
@@ -130,7 +135,7 @@ fn document(
         .map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned());
     Ok(json!({
         "ociVersion": "1.3.0",
-        "process": process(args, user, rlimits, oom_score)?,
+        "process": process(args, user, bounds)?,
         "root": {"path": root, "readonly": true},
         "hostname": hostname,
         "mounts": mounts,
@@ -146,12 +151,7 @@ fn document(
     }))
 }
 
-fn process(
-    args: &SandboxArgs,
-    user: &users::User,
-    rlimits: Vec<Value>,
-    oom_score: Option<i32>,
-) -> Result<Value> {
+fn process(args: &SandboxArgs, user: &users::User, bounds: Bounds) -> Result<Value> {
     let caps: Vec<String> = capabilities(args).into_iter().map(|cap| cap.to_string()).collect();
     Ok(json!({
         "terminal": args.process.tty,
@@ -161,8 +161,8 @@ fn process(
         "cwd": working_directory(args),
         // A program that is not root has only what is ambient (capabilities(7)).
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": caps},
-        "rlimits": rlimits,
-        "oomScoreAdj": oom_score,
+        "rlimits": bounds.rlimits,
+        "oomScoreAdj": bounds.oom_score,
         "noNewPrivileges": true,
     }))
 }
