@@ -125,7 +125,8 @@ fn the_module_table_is_the_code() {
 /// The functions that lay down steps, with their bodies; those of a further file under `file::`.
 fn functions() -> BTreeMap<String, String> {
     let mut functions = BTreeMap::new();
-    let files = ["landlock", "hooks", "mounting", "devices"].map(|file| (file, format!("{file}::")));
+    let files =
+        ["landlock", "hooks", "mounting", "devices", "entering"].map(|file| (file, format!("{file}::")));
     for (file, prefix) in std::iter::once(("steps", String::new())).chain(files) {
         for part in read(&format!("src/resolve/{file}.rs")).split("fn ").skip(1) {
             let name = word(part);

@@ -155,7 +155,7 @@ fn make_bundle(directory: &Path) {
     let bin = directory.join("rootfs/bin");
     std::fs::create_dir_all(&bin).unwrap();
     std::fs::copy("/bin/busybox", bin.join("true")).unwrap();
-    let namespaces = ["pid", "ipc", "uts", "mount", "network", "cgroup"];
+    let namespaces = ["pid", "ipc", "uts", "mount", "network", "cgroup", "time"];
     let namespaces = namespaces.map(|name| serde_json::json!({ "type": name }));
     let mut config = serde_json::json!({
         "ociVersion": "1.0.2",
@@ -177,6 +177,7 @@ fn make_bundle(directory: &Path) {
         ],
         "linux": {
             "namespaces": namespaces,
+            "timeOffsets": {"boottime": {"secs": 60}},
             "sysctl": {"net.ipv4.ip_forward": "0"},
             "maskedPaths": ["/proc/kcore", "/proc/acpi"],
             "readonlyPaths": ["/proc/sys"]

@@ -64,6 +64,7 @@ pub fn walk(plan: &Plan, records: &Records, socket: BorrowedFd<'_>, page: Borrow
 
 impl Child<'_> {
     #[rustfmt::skip]
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each step")]
     fn take(&mut self, step: &Step) -> Done {
         match step {
             Step::AwaitRelease => self.await_release(),
@@ -71,6 +72,8 @@ impl Child<'_> {
             Step::BecomeRoot { setgroups } => credentials::become_root(*setgroups),
             Step::NewSession => namespaces::new_session(),
             Step::JoinNamespace { fd, nstype, .. } => namespaces::join(fd, *nstype),
+            Step::TimeOffsets(text) => namespaces::time_offsets(text),
+            Step::CloneAgain { flags } => self.clone_again(*flags),
             Step::JoinContainer { pidfd, nstypes } => namespaces::join(pidfd, *nstypes),
             Step::UnshareCgroup => namespaces::unshare_cgroup(),
             Step::LoopbackUp => sys::net::loopback_up(),

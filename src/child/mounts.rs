@@ -149,6 +149,9 @@ fn configure(fresh: &FreshFs) -> Result<OwnedFd, Errno> {
             None => set_flag(context.as_fd(), key)?,
         }
     }
+    if let Some(namespace) = &fresh.pid_namespace {
+        mount::fsconfig_fd(context.as_fd(), c"pidns", namespace.as_fd())?;
+    }
     Ok(context)
 }
 

@@ -202,9 +202,12 @@ fn joining(state: &State, args: &ExecArgs, host: &Host, cgroup: Option<&Cgroup>)
     if !init.lives()? {
         return Err(Error::new(Kind::IdentityChanged, "the container's first process is gone"));
     }
+    let nstypes = namespaces_apart(init.pid)?;
+    let has_user_namespace = nstypes & sys::clone::CLONE_NEWUSER != 0;
     Ok(Joining {
         pidfd,
-        nstypes: namespaces_apart(init.pid)?,
+        nstypes,
+        maps: has_user_namespace.then(|| resolve::maps_of_process(init.pid)).transpose()?,
         outlives: args.detach,
         cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
         landlock_abi: host.facts.landlock_abi,
@@ -235,6 +238,7 @@ fn namespaces_apart(pid: i32) -> Result<u64> {
         ("ipc", ns::CLONE_NEWIPC),
         ("uts", ns::CLONE_NEWUTS),
         ("cgroup", ns::CLONE_NEWCGROUP),
+        ("time", ns::CLONE_NEWTIME),
     ];
     let mut apart = 0;
     for (name, bit) in names {

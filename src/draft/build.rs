@@ -31,7 +31,8 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
     refuse_unsupported(spec)?;
     let linux = spec.linux().clone().unwrap_or_default_for_draft();
     let (new_namespaces, join) = namespaces::namespaces(&linux)?;
-    let id_maps = namespaces::id_maps(&linux, new_namespaces)?;
+    let (id_maps, joined_maps) = namespaces::id_maps(&linux, new_namespaces, &join)?;
+    let time_offsets = namespaces::time_offsets(&linux, new_namespaces)?;
     let own_user_namespace = id_maps.is_some() || join.iter().any(|one| one.nstype == clone::CLONE_NEWUSER);
     let setting = process::Setting { door: extras.door, facts, own_user_namespace };
     let program = spec.process().as_ref().map(|given| process::process(given, setting)).transpose()?;
@@ -78,6 +79,8 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         warnings: warnings.unwrap_or_default(),
         join,
         id_maps,
+        joined_maps,
+        time_offsets,
     })
 }
 
@@ -127,7 +130,6 @@ fn refuse_unsupported(spec: &Spec) -> Result<()> {
     let linux = spec.linux().as_ref();
     let asked = [
         (linux.is_some_and(|linux| linux.intel_rdt().is_some()), "/linux/intelRdt"),
-        (linux.is_some_and(|linux| linux.time_offsets().is_some()), "/linux/timeOffsets"),
         (
             linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
             "/linux/netDevices",
@@ -207,7 +209,10 @@ fn name(text: Option<&str>, field: &str, new: u64, join: &[super::Join]) -> Resu
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let own = new & clone::CLONE_NEWUTS != 0 || join.iter().any(|one| one.nstype == clone::CLONE_NEWUTS);
     if !own {
-        return Err(Error::usage("needs a uts namespace: it would change the host's name").field(field));
+        let name = field.trim_start_matches('/');
+        return Err(
+            Error::usage(format!("unable to set {name} without a private UTS namespace")).field(field)
+        );
     }
     CString::new(text).map(Some).map_err(|error| Error::usage(error.to_string()).field(field))
 }

@@ -20,6 +20,7 @@ pub use build::build;
 pub use capabilities::mask as capability_mask;
 pub use hooks::{DraftHook, hooks};
 pub use mount_options::MountOptions;
+pub use sysctl::DraftSysctl;
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -162,6 +163,10 @@ pub struct Draft {
     pub join: Vec<Join>,
     /// Maps of the new user namespace.
     pub id_maps: Option<IdMaps>,
+    /// Maps that the configuration says a joined user namespace has.
+    pub joined_maps: Option<IdMaps>,
+    /// What is written to timens_offsets of a new time namespace.
+    pub time_offsets: Option<CString>,
     /// Whether the caller has no privilege on the host.
     pub rootless: bool,
     /// Whether the new user namespace cannot set supplementary groups.
@@ -183,7 +188,7 @@ pub struct Draft {
     /// UTS domain name.
     pub domainname: Option<CString>,
     /// sysctls as paths below /proc with their values.
-    pub sysctls: Vec<(CString, CString, String)>,
+    pub sysctls: Vec<DraftSysctl>,
     /// Paths made unreadable.
     pub masked_paths: Vec<CString>,
     /// Paths made read-only.
@@ -210,6 +215,18 @@ pub struct Draft {
     pub hooks: Vec<DraftHook>,
     /// What was left out and is no error (config.md).
     pub warnings: Vec<String>,
+}
+
+impl Draft {
+    /// Whether a namespace of this kind is joined.
+    pub fn joins(&self, nstype: u64) -> bool {
+        self.join.iter().any(|join| join.nstype == nstype)
+    }
+
+    /// Whether the container has another user namespace than pinfold.
+    pub fn has_user_namespace(&self) -> bool {
+        self.id_maps.is_some() || self.joins(crate::sys::clone::CLONE_NEWUSER)
+    }
 }
 
 /// A namespace joined by path.

@@ -1,5 +1,7 @@
 //! Namespaces, id maps: config-linux.md "Namespaces", "User namespace mappings".
 
+use std::ffi::CString;
+
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 
 use super::Join;
@@ -19,11 +21,6 @@ pub(super) fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>)> {
         }
         match namespace.path() {
             None => new |= nstype,
-            // The other namespaces of such a container would belong to the host's user
-            // namespace, and its root file system to somebody else's mount namespace.
-            Some(path) if matches!(name, "user" | "mnt") => {
-                return Err(super::build::unsupported(&format!("{field}/path")).object(path.display()));
-            }
             Some(path) if path.is_absolute() => {
                 join.push(Join { nstype, name, path: path.clone(), field: format!("{field}/path") });
             }
@@ -50,8 +47,8 @@ fn kind(typ: LinuxNamespaceType) -> (u64, &'static str) {
     }
 }
 
-/// The maps of a new user namespace.
-pub(super) fn id_maps(linux: &Linux, new: u64) -> Result<Option<IdMaps>> {
+/// The maps of a new user namespace; of one that is joined, those that it is said to have.
+pub(super) fn id_maps(linux: &Linux, new: u64, join: &[Join]) -> Result<(Option<IdMaps>, Option<IdMaps>)> {
     let uids = ranges(linux.uid_mappings().as_deref(), "/linux/uidMappings")?;
     let gids = ranges(linux.gid_mappings().as_deref(), "/linux/gidMappings")?;
     let given = !uids.is_empty() || !gids.is_empty();
@@ -62,12 +59,40 @@ pub(super) fn id_maps(linux: &Linux, new: u64) -> Result<Option<IdMaps>> {
         true if gids.is_empty() => {
             Err(Error::usage("a new user namespace needs a map").field("/linux/gidMappings"))
         }
-        true => Ok(Some(IdMaps { uids, gids })),
+        true => Ok((Some(IdMaps { uids, gids }), None)),
+        false if given && join.iter().any(|one| one.nstype == clone::CLONE_NEWUSER) => {
+            Ok((None, Some(IdMaps { uids, gids })))
+        }
         false if given => {
             Err(Error::usage("id maps are given, but no new user namespace").field("/linux/uidMappings"))
         }
-        false => Ok(None),
+        false => Ok((None, None)),
     }
+}
+
+/// `linux.timeOffsets` as lines of /proc/PID/timens_offsets (time_namespaces(7)).
+pub(super) fn time_offsets(linux: &Linux, new: u64) -> Result<Option<CString>> {
+    let Some(offsets) = linux.time_offsets().as_ref().filter(|offsets| !offsets.is_empty()) else {
+        return Ok(None);
+    };
+    if new & clone::CLONE_NEWTIME == 0 {
+        return Err(Error::usage("offsets need a new time namespace").field("/linux/timeOffsets"));
+    }
+    let mut clocks: Vec<_> = offsets.iter().collect();
+    clocks.sort_by_key(|(clock, _)| *clock);
+    let mut text = String::new();
+    for (clock, offset) in clocks {
+        let field = format!("/linux/timeOffsets/{clock}");
+        if !matches!(clock.as_str(), "boottime" | "monotonic") {
+            return Err(Error::usage("one of boottime, monotonic").field(field));
+        }
+        let nanosecs = offset.nanosecs().unwrap_or(0);
+        if nanosecs > 999_999_999 {
+            return Err(Error::usage("must be below a second").field(format!("{field}/nanosecs")));
+        }
+        text.push_str(&format!("{clock} {} {nanosecs}\n", offset.secs().unwrap_or(0)));
+    }
+    CString::new(text).map(Some).map_err(|error| Error::internal(error.to_string()))
 }
 
 /// Reads one list of ranges; ids are 0..2^32-2 and a range must not reach beyond.

@@ -17,21 +17,59 @@ const IPC_KEYS: &[&str] = &[
     "kernel.shm_rmid_forced",
 ];
 
+/// One sysctl.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftSysctl {
+    /// As the configuration names it, with dots.
+    pub name: String,
+    /// Its path below /proc.
+    pub path: CString,
+    /// What is written.
+    pub value: CString,
+    /// The configuration field.
+    pub field: String,
+    /// CLONE_NEW* of the namespace that it belongs to.
+    pub namespace: u64,
+}
+
+impl DraftSysctl {
+    /// It would change the host. The words are runc's.
+    pub fn of_host(&self) -> Error {
+        of_host(&self.name, self.namespace, &self.field)
+    }
+}
+
+fn of_host(name: &str, namespace: u64, field: &str) -> Error {
+    let kind = match namespace {
+        CLONE_NEWIPC => "ipc",
+        CLONE_NEWNET => "network",
+        _ => "uts",
+    };
+    Error::usage(format!("sysctl {name:?} is not allowed in the hosts {kind} namespace")).field(field)
+}
+
 /// Each sysctl as a path below /proc, its value, and its field. A key of the host's own
 /// would change the host: it is refused, as runc does.
-pub(super) fn sysctls(map: &HashMap<String, String>, own: u64) -> Result<Vec<(CString, CString, String)>> {
+pub(super) fn sysctls(map: &HashMap<String, String>, own: u64) -> Result<Vec<DraftSysctl>> {
     let mut keys: Vec<_> = map.iter().collect();
     keys.sort();
     keys.into_iter().map(|(key, value)| one(key, value, own)).collect()
 }
 
-fn one(key: &str, value: &str, own: u64) -> Result<(CString, CString, String)> {
+fn one(key: &str, value: &str, own: u64) -> Result<DraftSysctl> {
     let field = format!("/linux/sysctl/{key}");
-    let needed = namespace_of(key).ok_or_else(|| {
-        Error::usage("this sysctl belongs to no namespace: it would change the host").field(field.clone())
+    let name = key.replace('/', ".");
+    let namespace = namespace_of(&name).ok_or_else(|| {
+        Error::usage(format!("sysctl {name:?} is not in a separate kernel namespace")).field(field.clone())
     })?;
-    if own & needed == 0 {
-        return Err(Error::usage("the container has no namespace of its own for this sysctl").field(field));
+    if name == "kernel.hostname" {
+        return Err(Error::usage(format!(
+            "sysctl {name:?} is not allowed as it conflicts with the OCI \"hostname\" field"
+        ))
+        .field(field));
+    }
+    if own & namespace == 0 {
+        return Err(of_host(&name, namespace, &field));
     }
     // `net/ipv4/...` and `net.ipv4....` are both in use (sysctl(8)); a slash form keeps its dots.
     let path = if key.contains('/') { key.to_owned() } else { key.replace('.', "/") };
@@ -42,12 +80,12 @@ fn one(key: &str, value: &str, own: u64) -> Result<(CString, CString, String)> {
     let c_string = |text: String| {
         CString::new(text).map_err(|error| Error::usage(error.to_string()).field(field.clone()))
     };
-    Ok((c_string(format!("sys/{path}"))?, c_string(value.to_owned())?, field.clone()))
+    let (path, value) = (c_string(format!("sys/{path}"))?, c_string(value.to_owned())?);
+    Ok(DraftSysctl { name, path, value, field, namespace })
 }
 
-fn namespace_of(key: &str) -> Option<u64> {
-    let dotted = key.replace('/', ".");
-    match dotted.as_str() {
+fn namespace_of(dotted: &str) -> Option<u64> {
+    match dotted {
         name if IPC_KEYS.contains(&name) || name.starts_with("fs.mqueue.") => Some(CLONE_NEWIPC),
         "kernel.domainname" | "kernel.hostname" => Some(CLONE_NEWUTS),
         name if name.starts_with("net.") => Some(CLONE_NEWNET),
@@ -72,6 +110,9 @@ mod tests {
             ("net.../../../kernel/core_pattern", all, false),
             ("net/ipv4/conf/eth0.1/forwarding", all, true),
             ("net/../kernel/core_pattern", all, false),
+            ("kernel.hostname", all, false),
+            ("kernel.domainname", all, true),
+            ("kernel.domainname", CLONE_NEWNET, false),
         ];
         for (key, own, passes) in rows {
             assert_eq!(one(key, "1", own).is_ok(), passes, "{key}");

@@ -123,15 +123,21 @@ fn check_namespaces(expected: &Expected, proc: BorrowedFd<'_>) -> Result<()> {
         nix::fcntl::open("/proc/self", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
             .call("open")
             .on("/proc/self")?;
+    let inode = |directory: BorrowedFd<'_>, name: &str| {
+        let path = format!("ns/{name}");
+        nix::sys::stat::fstatat(directory, path.as_str(), AtFlags::empty())
+            .map(|stat| stat.st_ino)
+            .call("fstatat")
+            .on(format!("/proc/PID/{path}"))
+    };
+    for (name, planned) in &expected.joined_namespaces {
+        let found = inode(proc, name)?;
+        if found != *planned {
+            return Err(differs("namespace", format!("{name} {planned}"), found));
+        }
+    }
     for name in &expected.new_namespaces {
-        let inode = |directory: BorrowedFd<'_>| {
-            let path = format!("ns/{name}");
-            nix::sys::stat::fstatat(directory, path.as_str(), AtFlags::empty())
-                .map(|stat| stat.st_ino)
-                .call("fstatat")
-                .on(format!("/proc/PID/{path}"))
-        };
-        if inode(proc)? == inode(own.as_fd())? {
+        if inode(proc, name)? == inode(own.as_fd(), name)? {
             return Err(differs("namespace", format!("a new {name}"), "the host's"));
         }
     }

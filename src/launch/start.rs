@@ -13,9 +13,10 @@ use super::{Channel, failure, id_maps, rlimits, scheduling, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::{Hook, Meeting, Plan, Records, Step};
+use crate::plan::{BornIn, Hook, Meeting, Plan, Records, Step};
+use crate::sys;
+use crate::sys::clone::{CLONE_NEWPID, Cloned};
 use crate::sys::poll::{POLLIN, PollFd};
-use crate::sys::{self, clone::Cloned};
 
 /// How long the end of a killed child is waited for.
 const LAST_WAIT_MS: u64 = 5000;
@@ -45,6 +46,8 @@ pub struct Assembled {
     interrupts: OwnedFd,
     /// What ends all of it when pinfold cannot.
     watcher: Option<Watcher>,
+    /// How many stages have passed the launch on.
+    followed: usize,
     released: bool,
 }
 
@@ -59,16 +62,25 @@ impl Assembled {
         self.released = true;
     }
 
-    /// From the stage that was cloned to the process that it cloned into a joined pid
-    /// namespace. Both are children of this process, so neither number can be another's.
+    /// From a stage to the process that it cloned and that goes on with the list, as often as
+    /// that has happened. All are children of this process, so no number can be another's.
     ///
-    /// The stage is waited for first: its child can be here before the stage has stored
+    /// A stage is waited for first: its child can be here before the stage has stored
     /// its number.
     fn follow(&mut self, plan: &Plan) -> Result<()> {
-        sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED).call("waitid")?;
-        let pid = self.records.main_pid().ok_or_else(|| failure::failed(plan, &self.records))?;
-        self.pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(pid)).call("pidfd_open")?;
-        self.pid = pid;
+        let here = self.records.entered().unwrap_or(0);
+        let passed: Vec<_> = plan.steps.iter().take(here).filter(|at| is_passing_on(&at.step)).collect();
+        for planned in passed.iter().skip(self.followed) {
+            sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED).call("waitid")?;
+            let pid = match planned.step {
+                Step::EnterPidNamespace => self.records.main_pid(),
+                _ => self.records.stage_pid(),
+            };
+            let pid = pid.ok_or_else(|| failure::failed(plan, &self.records))?;
+            self.pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(pid)).call("pidfd_open")?;
+            self.pid = pid;
+            self.followed += 1;
+        }
         Ok(())
     }
 
@@ -210,7 +222,7 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
     // In the unified hierarchy the child is born in its group, on a hybrid machine too; its
     // first step takes it into the v1 hierarchies.
     let born_in = cgroup.and_then(Cgroup::unified_fd);
-    let own_pid_namespace = plan.born_in_pid_namespace.as_ref().map(enter_pid_namespace).transpose()?;
+    let own_namespaces = enter(&plan.born_in)?;
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let own_cpus = scheduling::before_clone(plan)?;
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
@@ -223,9 +235,9 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
         }
         Cloned::Parent { pid, pidfd } => (pid.as_raw(), pidfd),
     };
-    if let Some(own) = own_pid_namespace {
-        // Whatever else pinfold starts is not born inside.
-        enter_pid_namespace(&own)?;
+    // Whatever else pinfold starts is not born inside.
+    for (own, nstype) in own_namespaces.iter().rev() {
+        setns(own, *nstype)?;
     }
     let Channel { parent, child, records, page, started, starting } = channel;
     // The child's ends live on only in the child, or its end would never be seen.
@@ -241,6 +253,7 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
         console: None,
         interrupts,
         watcher: None,
+        followed: 0,
         released: false,
     };
     scheduling::after_clone(own_cpus)?;
@@ -256,20 +269,32 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
     Ok(assembled)
 }
 
-/// The next child is born in this namespace; returned is the one it was before.
-fn enter_pid_namespace(namespace: &OwnedFd) -> Result<OwnedFd> {
-    let path = "/proc/self/ns/pid_for_children";
-    let before =
-        nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).call("open").on(path)?;
-    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWPID)
-        .call("setns")
-        .at("/linux/namespaces")?;
+/// The next child is born in these namespaces; returned are those that this process was in.
+fn enter(namespaces: &[BornIn]) -> Result<Vec<(OwnedFd, u64)>> {
+    let mut before = vec![];
+    for BornIn { fd, nstype, name, field } in namespaces {
+        let name = if *nstype == CLONE_NEWPID { "pid_for_children" } else { name };
+        let path = format!("/proc/self/ns/{name}");
+        let own = nix::fcntl::open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        before.push((own.call("open").on(path)?, *nstype));
+        setns(fd, *nstype).at(field.clone())?;
+    }
     Ok(before)
 }
 
-/// Whether what is cloned is only the stage before the process of the program.
+fn setns(namespace: &OwnedFd, nstype: u64) -> Result<()> {
+    let bits = i32::try_from(nstype).map_err(|error| Error::internal(error.to_string()))?;
+    nix::sched::setns(namespace, nix::sched::CloneFlags::from_bits_retain(bits)).call("setns")
+}
+
+/// Whether what is cloned is only a stage before the process of the program.
 fn has_stage(plan: &Plan) -> bool {
-    plan.steps.iter().any(|planned| matches!(planned.step, Step::EnterPidNamespace))
+    plan.steps.iter().any(|planned| is_passing_on(&planned.step))
+}
+
+/// The process that takes this step ends there, and another one goes on.
+fn is_passing_on(step: &Step) -> bool {
+    matches!(step, Step::EnterPidNamespace | Step::CloneAgain { .. })
 }
 
 /// Ascending, as close_range needs it: the streams, the channel, and what the steps
@@ -342,7 +367,10 @@ fn meet(
         other => other.call("recvmsg")?,
     };
     match (length, word) {
-        (0, _) => Err(failure::failed(plan, &child.records)),
+        (0, _) => return Err(failure::failed(plan, &child.records)),
+        _ => child.follow(plan)?,
+    }
+    match (length, word) {
         (_, [word]) if word == Meeting::Hooks as u8 => {
             (around.at_hooks)(child, &plan.parent.runtime_hooks)?;
             go(child).map(|()| false)
@@ -359,7 +387,6 @@ fn meet(
         }
         (_, [word]) if word == Meeting::Check as u8 => {
             if has_stage(plan) {
-                child.follow(plan)?;
                 child.watch(plan, around.ending)?;
             }
             inspect::check(plan, child, last)?;

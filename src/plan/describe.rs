@@ -5,6 +5,7 @@ use super::{FreshFs, Made, MountFrom, RootFrom, Step};
 impl Step {
     /// The step's name in reports and in ARCHITECTURE.md.
     #[rustfmt::skip]
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each step")]
     pub fn name(&self) -> &'static str {
         match self {
             Self::AwaitRelease => "await_release",
@@ -12,6 +13,8 @@ impl Step {
             Self::BecomeRoot { .. } => "become_root",
             Self::NewSession => "new_session",
             Self::JoinNamespace { .. } => "join_namespace",
+            Self::TimeOffsets(_) => "time_offsets",
+            Self::CloneAgain { .. } => "clone_again",
             Self::JoinContainer { .. } => "join_container",
             Self::UnshareCgroup => "unshare_cgroup",
             Self::LoopbackUp => "loopback_up",
@@ -120,7 +123,9 @@ impl Step {
                     rules.iter().map(|(p, a)| format!("{}={a:#x}", p.to_string_lossy())).collect();
                 rules.join(" ")
             }
+            Self::TimeOffsets(text) => text.to_string_lossy().trim_end().replace('\n', ", "),
             Self::JoinContainer { nstypes: flags, .. }
+            | Self::CloneAgain { flags }
             | Self::CutPropagation { flags }
             | Self::RootPropagation(flags) => format!("{flags:#x}"),
             _ => String::new(),

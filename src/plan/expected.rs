@@ -21,6 +21,8 @@ pub struct Expected {
     pub no_new_privs: bool,
     /// Whether a filter is already in force (loaded early).
     pub seccomp_early: bool,
+    /// Names in /proc/PID/ns and the inode numbers that these must have.
+    pub joined_namespaces: Vec<(&'static str, u64)>,
     /// Names in /proc/PID/ns that must differ from the parent's.
     pub new_namespaces: Vec<&'static str>,
     /// MPOL_* of the NUMA policy, without flags; `None` where none was asked for.

@@ -33,9 +33,8 @@ use crate::sys::mount::MountAttr;
 pub struct Plan {
     /// Flags of the `clone3` that makes the child (clone(2)).
     pub clone_flags: u64,
-    /// The pid namespace that the child is born in, where one is joined by path: setns(2)
-    /// moves only the children that are made afterwards.
-    pub born_in_pid_namespace: Option<OwnedFd>,
+    /// Namespaces that the parent is in while it clones.
+    pub born_in: Vec<BornIn>,
     /// What the child does, in order.
     pub steps: Vec<Planned>,
     /// File descriptors that stay open until exec, ascending; all others are closed.
@@ -48,6 +47,20 @@ pub struct Plan {
     pub expected: Expected,
     /// How the program is found and called.
     pub program: Program,
+}
+
+/// A namespace that the child is born in: setns(2) moves only the children that are made
+/// afterwards into a pid namespace, and a new user namespace has no right to join others.
+#[derive(Debug)]
+pub struct BornIn {
+    /// The namespace.
+    pub fd: OwnedFd,
+    /// CLONE_NEW* of its type.
+    pub nstype: u64,
+    /// Its name in /proc/PID/ns.
+    pub name: &'static str,
+    /// The configuration field.
+    pub field: String,
 }
 
 /// A step with the configuration field that asked for it.
@@ -162,6 +175,8 @@ pub struct FreshFs {
     pub fstype: CString,
     /// fsconfig keys; `None` for a flag without value.
     pub options: Vec<(CString, Option<CString>)>,
+    /// The pid namespace that a procfs shows, where it is not the child's.
+    pub pid_namespace: Option<OwnedFd>,
     /// MOUNT_ATTR_* flags of the mount.
     pub attrs: u64,
     /// What of the covered directory goes on.
@@ -263,6 +278,8 @@ pub enum Step {
     BecomeRoot { setgroups: bool },
     NewSession,
     JoinNamespace { fd: OwnedFd, nstype: u64, name: &'static str },
+    TimeOffsets(CString),
+    CloneAgain { flags: u64 },
     JoinContainer { pidfd: OwnedFd, nstypes: u64 },
     UnshareCgroup,
     LoopbackUp,

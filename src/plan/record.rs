@@ -15,6 +15,7 @@ const MAIN_STATUS: usize = 2;
 const TOOL_FAILED: usize = 3;
 const MAIN_PID: usize = 4;
 const FINISH: usize = 5;
+const STAGE_PID: usize = 6;
 const SET: u64 = 1 << 63;
 
 /// The shared page, seen as records.
@@ -93,6 +94,16 @@ impl Records {
     /// The program's pid, as its own pid namespace counts, or the stage's word for it.
     pub fn main_started(&self, pid: i32) {
         self.store(MAIN_PID, u64::from(pid.cast_unsigned()));
+    }
+
+    /// The pid of the child that the stage before the namespaces cloned.
+    pub fn stage_cloned(&self, pid: i32) {
+        self.store(STAGE_PID, u64::from(pid.cast_unsigned()));
+    }
+
+    /// The pid stored by [`Records::stage_cloned`].
+    pub fn stage_pid(&self) -> Option<i32> {
+        i32::try_from(self.load(STAGE_PID)).ok().filter(|pid| *pid > 0)
     }
 
     /// The pid stored by [`Records::main_started`].

@@ -72,7 +72,13 @@ fn fresh_v1(name: &str, attrs: u64) -> Result<MountFrom> {
 type Options = Vec<(std::ffi::CString, Option<std::ffi::CString>)>;
 
 fn fresh(fstype: &str, options: Options, attrs: u64) -> Result<MountFrom> {
-    Ok(MountFrom::Fresh(FreshFs { fstype: c_string(fstype)?, options, attrs, covered: Covered::Hidden }))
+    Ok(MountFrom::Fresh(FreshFs {
+        fstype: c_string(fstype)?,
+        options,
+        attrs,
+        covered: Covered::Hidden,
+        pid_namespace: None,
+    }))
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
 //! What the kernel must say of the child: derived from the Draft alone, so that a step
 //! that does too little is seen.
 
-use crate::draft::{Draft, MountOptions, MountSource, Process};
-use crate::plan::{Expected, ExpectedMount, IdRange};
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::Facts;
+use crate::draft::{Draft, Join, MountOptions, MountSource, Process};
+use crate::error::{Call, Result};
+use crate::plan::{Expected, ExpectedMount, IdMaps, IdRange};
+use crate::sys;
 use crate::sys::clone;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
@@ -14,14 +19,24 @@ const NAMES: &[(u64, &str)] = &[
     (clone::CLONE_NEWUTS, "uts"),
     (clone::CLONE_NEWUSER, "user"),
     (clone::CLONE_NEWCGROUP, "cgroup"),
+    (clone::CLONE_NEWTIME, "time"),
 ];
 
 /// The bits below all MPOL_F_* (linux/mempolicy.h).
 const MPOL_MODE: i32 = 0xff;
 
 /// The expectation for a Draft.
-pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
-    let outside = |ranges: fn(&crate::plan::IdMaps) -> &Vec<IdRange>, id| match &draft.id_maps {
+pub(super) fn expected(draft: &Draft, process: &Process, facts: &Facts) -> Result<Expected> {
+    let namespace =
+        |(join, fd): (&Join, &OwnedFd)| Ok((join.name, sys::file::stat(fd.as_fd()).call("fstat")?.ino));
+    let joined_namespaces = draft.join.iter().zip(&facts.joins).map(namespace).collect::<Result<_>>()?;
+    let maps = draft.id_maps.as_ref().or(facts.joined_maps.as_ref());
+    Ok(Expected { joined_namespaces, ..within(draft, process, maps) })
+}
+
+/// The expectation for a process whose user namespace has these maps.
+pub(super) fn within(draft: &Draft, process: &Process, maps: Option<&IdMaps>) -> Expected {
+    let outside = |ranges: fn(&IdMaps) -> &Vec<IdRange>, id| match maps {
         Some(maps) => outside(ranges(maps), id),
         None => id,
     };
@@ -47,6 +62,7 @@ pub(super) fn expected(draft: &Draft, process: &Process) -> Expected {
         ambient: process.ambient,
         no_new_privs: process.no_new_privs,
         seccomp_early: draft.seccomp.is_some() && !process.no_new_privs,
+        joined_namespaces: vec![],
         new_namespaces: new,
         memory_policy: draft.memory_policy.as_ref().map(|policy| policy.mode & MPOL_MODE),
         mounts,

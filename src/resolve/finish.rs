@@ -4,11 +4,10 @@ use std::os::fd::OwnedFd;
 
 use serde::Serialize;
 
-use super::{Facts, Identity, expected, hooks, program, steps};
+use super::{Facts, Identity, entering, expected, hooks, program, steps};
 use crate::draft::{Draft, HostFacts};
 use crate::error::{Error, Result};
 use crate::plan::{Cpus, HookState, ParentPlan, Plan, Scheduling};
-use crate::sys::clone;
 
 /// The states that hooks in the container's namespaces are told.
 #[derive(Debug, Default)]
@@ -82,18 +81,13 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
     if draft.landlock && around.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none".to_owned());
     }
-    let (pid, joins): (Vec<_>, Vec<_>) =
-        draft.join.iter().zip(facts.joins).partition(|(join, _)| join.nstype == clone::CLONE_NEWPID);
-    let born_in_pid_namespace = pid.into_iter().next().map(|(_, fd)| fd);
-    let facts = Facts { joins: joins.into_iter().map(|(_, fd)| fd).collect(), ..facts };
-    let listed = steps::steps(draft, process, facts, &mut around)?;
-    let mut flags = draft.new_namespaces;
-    if !around.born_in_cgroup {
-        flags &= !clone::CLONE_NEWCGROUP;
-    }
+    let expected = expected::expected(draft, process, &facts)?;
+    let mut facts = facts;
+    let mut entering = entering::entering(draft, std::mem::take(&mut facts.joins), around.born_in_cgroup)?;
+    let listed = steps::steps(draft, process, facts, &mut entering, &mut around)?;
     let plan = Plan {
-        clone_flags: flags,
-        born_in_pid_namespace,
+        clone_flags: entering.flags,
+        born_in: entering.born_in,
         steps: listed,
         keep_fds: vec![],
         preserved_fds: around.preserved_fds,
@@ -107,7 +101,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
             // The CPUs of `execCPUAffinity` are those of an `exec` alone.
             scheduling: Scheduling { cpus: Cpus::All, ..process.scheduling.clone() },
         },
-        expected: expected::expected(draft, process),
+        expected,
         program: program::program(process)?,
     };
     Ok(Finished { plan, bound, degraded })

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use super::{expected, program, steps};
 use crate::draft::Draft;
 use crate::error::{Error, Result};
-use crate::plan::{ParentPlan, Plan};
+use crate::plan::{IdMaps, ParentPlan, Plan};
 
 /// The container that is joined.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Joining {
     pub pidfd: OwnedFd,
     /// CLONE_NEW* of the namespaces that are joined.
     pub nstypes: u64,
+    /// The maps of its user namespace, where that one is another's.
+    pub maps: Option<IdMaps>,
     /// The program lives on when pinfold has ended.
     pub outlives: bool,
     /// One file per v1 hierarchy by which the child enters the container's group.
@@ -36,14 +38,15 @@ pub struct Joining {
 pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
     let process =
         draft.process.as_ref().ok_or_else(|| Error::usage("there is no program to run").field("/process"))?;
-    let mut expected = expected::expected(draft, process);
+    let maps = draft.id_maps.clone().or_else(|| joining.maps.clone());
+    let mut expected = expected::within(draft, process, maps.as_ref());
     // What the container has is what it had when it was made: only the process is new.
     expected.new_namespaces.clear();
     expected.mounts.clear();
     let preserved_fds = joining.preserved_fds;
     Ok(Plan {
         clone_flags: 0,
-        born_in_pid_namespace: None,
+        born_in: vec![],
         steps: steps::joining(draft, process, joining)?,
         keep_fds: vec![],
         preserved_fds,

@@ -7,8 +7,10 @@
 mod below;
 mod cgroup_mounts;
 mod devices;
+mod entering;
 mod expected;
 mod finish;
+mod joined_maps;
 mod hooks;
 mod idmap;
 mod join;
@@ -22,4 +24,5 @@ mod trees;
 pub use below::Submount;
 pub use finish::{Bound, Finished, HookStates, Surroundings, finish};
 pub use join::{Joining, join};
+pub use joined_maps::of_process as maps_of_process;
 pub use pin::{Facts, Identity, Pinned, pin};

@@ -1,27 +1,29 @@
 //! The mounts of the configuration as steps, in its order: a later one may lie inside an
 //! earlier one. config.md "Mounts"; what runc does where that is silent.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::steps::{List, c_string, path_c_string};
 use super::{Pinned, Surroundings, cgroup_mounts, trees};
 use crate::draft::{Door, Draft, DraftMount, MountOptions, MountSource, OwnerMap};
-use crate::error::{Context, Error, Result};
+use crate::error::{Call, Context, Error, Result};
 use crate::plan::{Change, Covered, FreshFs, MountFrom, Step, Target, TargetKind};
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr};
 
-/// Lays down the mounts.
+/// Lays down the mounts. A new procfs shows the pid namespace `shown`, or else the child's.
 pub(super) fn mount_all(
     list: &mut List,
     draft: &Draft,
     binds: Vec<Option<Pinned>>,
+    shown: Option<&OwnedFd>,
     around: &Surroundings<'_>,
 ) -> Result<()> {
     for (mount, pinned) in draft.mounts.iter().zip(binds) {
         match (&mount.source, pinned) {
             (MountSource::Bind { owner, .. }, Some(pinned)) => bind(list, draft, mount, &pinned, owner)?,
             (MountSource::Bind { .. }, None) => {}
-            (MountSource::Fresh(fstype), _) => fresh(list, draft, mount, fstype)?,
+            (MountSource::Fresh(fstype), _) => fresh(list, draft, mount, fstype, shown)?,
             (MountSource::Cgroup, _) => cgroup(list, draft, mount, around)?,
             (MountSource::Present, _) => remount(list, mount)?,
         }
@@ -51,7 +53,13 @@ fn bind(list: &mut List, draft: &Draft, mount: &DraftMount, pinned: &Pinned, own
     Ok(())
 }
 
-fn fresh(list: &mut List, draft: &Draft, mount: &DraftMount, fstype: &str) -> Result<()> {
+fn fresh(
+    list: &mut List,
+    draft: &Draft,
+    mount: &DraftMount,
+    fstype: &str,
+    shown: Option<&OwnedFd>,
+) -> Result<()> {
     let options = &mount.options;
     let pairs = options.data.iter().map(|(key, value)| {
         let value = value.as_deref().map(c_string).transpose()?;
@@ -63,6 +71,11 @@ fn fresh(list: &mut List, draft: &Draft, mount: &DraftMount, fstype: &str) -> Re
         options: pairs.collect::<Result<_>>()?,
         attrs: if is_closed_late(mount) { set & !MOUNT_ATTR_RDONLY } else { set },
         covered: covered(draft, mount, fstype),
+        pid_namespace: if fstype == "proc" {
+            shown.map(|fd| fd.try_clone().call("fcntl")).transpose()?
+        } else {
+            None
+        },
     });
     let target = fresh_target(draft, fstype, &mount.destination)?;
     let target = if mount.covers_procfs() { target.over_procfs() } else { target };

@@ -9,9 +9,12 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use serde::{Deserialize, Serialize};
 
 use super::below::{Mounts, Submount};
+use super::joined_maps;
 use crate::draft::{Door, Draft, DraftDevice, MountSource};
 use crate::error::{Call, Context, Error, Result};
+use crate::plan::IdMaps;
 use crate::sys;
+use crate::sys::clone::CLONE_NEWUSER;
 
 /// Which object a path was when it was judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +66,8 @@ pub struct Facts {
     pub binds: Vec<Option<Pinned>>,
     /// The namespaces to join, in the Draft's order.
     pub joins: Vec<OwnedFd>,
+    /// The maps of the user namespace among them.
+    pub joined_maps: Option<IdMaps>,
     /// For each device of the Draft, the host's node, where it is bound instead of made.
     pub devices: Vec<Option<Pinned>>,
 }
@@ -92,14 +97,37 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
     for join in &draft.join {
         joins.push(open_namespace(&join.path, join.nstype).at(join.field.clone())?);
     }
+    let joined_maps = joined_maps(draft, &joins)?;
     // mknod(2) is for root of the initial user namespace: neither a new one nor this process's own may.
-    let bind_devices = draft.id_maps.is_some() || draft.rootless;
+    let bind_devices = draft.has_user_namespace() || draft.rootless;
     let devices =
         draft.devices.iter().map(|device| match bind_devices && device.file_type != libc::S_IFIFO {
             true => open_device(device).map(Some),
             false => Ok(None),
         });
-    Ok(Facts { root, binds, joins, devices: devices.collect::<Result<_>>()? })
+    Ok(Facts { root, binds, joins, joined_maps, devices: devices.collect::<Result<_>>()? })
+}
+
+/// Maps beside a path are what callers think that the namespace has (runc refuses others).
+fn joined_maps(draft: &Draft, joins: &[OwnedFd]) -> Result<Option<IdMaps>> {
+    let user = draft.join.iter().zip(joins).find(|(join, _)| join.nstype == CLONE_NEWUSER);
+    let Some((join, fd)) = user else { return Ok(None) };
+    let own = nix::sys::stat::stat("/proc/self/ns/user").call("stat").on("/proc/self/ns/user")?;
+    if own.st_ino == sys::file::stat(fd.as_fd()).call("fstat")?.ino {
+        return Err(Error::usage(
+            "is the user namespace of pinfold itself, which cannot be joined (setns(2))",
+        )
+        .object(join.path.display())
+        .field(join.field.clone()));
+    }
+    let maps = joined_maps::of_namespace(fd).on(join.path.display()).at(join.field.clone())?;
+    match &draft.joined_maps {
+        Some(said) if !joined_maps::same(said, &maps) => {
+            Err(Error::usage("both a user namespace path and non-matching id maps are given: give only one")
+                .field("/linux/uidMappings"))
+        }
+        _ => Ok(Some(maps)),
+    }
 }
 
 fn open_root(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {

@@ -5,10 +5,11 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::entering::{self, Entering};
 use super::{Facts, Surroundings, devices, hooks, landlock, mounting, trees};
 use crate::draft::{Door, Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
-use crate::plan::{Covered, FreshFs, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
+use crate::plan::{Covered, FreshFs, IdMaps, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
 use crate::sys::clone;
 
 /// The steps in the making.
@@ -27,14 +28,16 @@ pub(super) fn steps(
     draft: &Draft,
     process: &Process,
     facts: Facts,
+    entering: &mut Entering<'_>,
     around: &mut Surroundings<'_>,
 ) -> Result<Vec<Planned>> {
     let mut list = List { steps: vec![] };
-    let Facts { root, binds, joins, devices: nodes } = facts;
-    own_ids_and_namespaces(&mut list, draft, joins, around);
+    let Facts { root, binds, joined_maps, devices: nodes, .. } = facts;
+    let maps = draft.id_maps.as_ref().or(joined_maps.as_ref());
+    own_ids_and_namespaces(&mut list, draft, maps, entering, around);
     attach_root(&mut list, draft, root)?;
     fill_root(&mut list, draft)?;
-    mounting::mount_all(&mut list, draft, binds, around)?;
+    mounting::mount_all(&mut list, draft, binds, entering.shown.as_ref(), around)?;
     devices::make_devices(&mut list, draft, nodes)?;
     make_files(&mut list, draft, process)?;
     hooks::before_pivot(&mut list, draft, around);
@@ -42,8 +45,9 @@ pub(super) fn steps(
     leave_the_host(&mut list, draft, around)?;
     redirect(&mut list, around);
     become_the_user(&mut list, draft, process)?;
+    enter_pid_namespace(&mut list, draft, entering);
     confine(&mut list, draft, process, around)?;
-    run_program(&mut list, draft, process, around)?;
+    run_program(&mut list, draft, process, entering.late_pid, around)?;
     Ok(list.steps)
 }
 
@@ -51,21 +55,20 @@ pub(super) fn steps(
 fn own_ids_and_namespaces(
     list: &mut List,
     draft: &Draft,
-    joins: Vec<std::os::fd::OwnedFd>,
+    maps: Option<&IdMaps>,
+    entering: &mut Entering<'_>,
     around: &mut Surroundings<'_>,
 ) {
     list.add("", Step::AwaitRelease);
     join_cgroup(list, std::mem::take(&mut around.cgroup_files));
     list.add("", Step::Umask(0));
-    if draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
+    entering::join_first(list, entering);
+    if maps.is_some_and(IdMaps::has_root) {
         list.add("", Step::BecomeRoot { setgroups: !draft.setgroups_denied });
     }
+    entering::join_then(list, draft, entering);
     if !draft.init {
         list.add("", Step::NewSession);
-    }
-    let in_steps = draft.join.iter().filter(|join| join.nstype != clone::CLONE_NEWPID);
-    for (join, fd) in in_steps.zip(joins) {
-        list.add(&join.field, Step::JoinNamespace { fd, nstype: join.nstype, name: join.name });
     }
     if draft.new_namespaces & clone::CLONE_NEWCGROUP != 0 && !around.born_in_cgroup {
         list.add("", Step::UnshareCgroup);
@@ -135,6 +138,7 @@ fn fresh_root(size: u64) -> Result<FreshFs> {
         options: options.collect::<Result<_>>()?,
         attrs: crate::sys::mount::MOUNT_ATTR_NOSUID | crate::sys::mount::MOUNT_ATTR_NODEV,
         covered: Covered::Hidden,
+        pid_namespace: None,
     })
 }
 
@@ -198,8 +202,9 @@ fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) -> 
         true => list.add("", Step::Pivot),
         false => list.add("--no-pivot", Step::Chroot),
     }
-    for (key, value, field) in &draft.sysctls {
-        list.add(field, Step::Sysctl { key: key.clone(), value: value.clone() });
+    for sysctl in &draft.sysctls {
+        let (key, value) = (sysctl.path.clone(), sysctl.value.clone());
+        list.add(&sysctl.field, Step::Sysctl { key, value });
     }
     for (index, path) in draft.masked_paths.iter().enumerate() {
         list.add(&format!("/linux/maskedPaths/{index}"), Step::Mask(path.clone()));
@@ -256,6 +261,20 @@ fn become_the_user(list: &mut List, draft: &Draft, process: &Process) -> Result<
     Ok(())
 }
 
+/// Weak, and not to be traced, before it can be seen from inside (as `exec` does).
+fn enter_pid_namespace(list: &mut List, draft: &Draft, entering: &Entering<'_>) {
+    if !entering.late_pid {
+        return;
+    }
+    if draft.rootless {
+        // As in `exec`: while the caller can still see its descriptors.
+        list.add("", Step::Dumpable(true));
+        list.add("", Step::MeetForCheck);
+    }
+    list.add("", Step::Dumpable(false));
+    list.add("", Step::EnterPidNamespace);
+}
+
 fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surroundings<'_>) -> Result<()> {
     if !around.outlives {
         list.add("", Step::DieWithParent);
@@ -276,9 +295,12 @@ fn run_program(
     list: &mut List,
     draft: &Draft,
     process: &Process,
+    late_pid: bool,
     around: &mut Surroundings<'_>,
 ) -> Result<()> {
-    list.add("", Step::Dumpable(true));
+    if !late_pid {
+        list.add("", Step::Dumpable(true));
+    }
     list.add("", Step::MeetForCheck);
     if let Some(listener) = around.listener.take() {
         list.add("", Step::AwaitStart { listener });
@@ -319,7 +341,8 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
         list.add("", Step::NewSession);
     }
     list.add("", Step::JoinContainer { pidfd: joining.pidfd, nstypes: joining.nstypes });
-    if joins_user && draft.id_maps.as_ref().is_some_and(crate::plan::IdMaps::has_root) {
+    let maps = draft.id_maps.as_ref().or(joining.maps.as_ref());
+    if joins_user && maps.is_some_and(IdMaps::has_root) {
         list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
     }
     inherited(&mut list, draft);

@@ -34,7 +34,7 @@ impl<'a> Wish<'a> {
     /// A source whose owners are shown as they are.
     pub(super) fn plain(draft: &Draft, options: &'a MountOptions) -> Self {
         let root = draft.root.propagation;
-        let new_user = draft.id_maps.is_some() || draft.rootless;
+        let new_user = draft.has_user_namespace() || draft.rootless;
         Self {
             options,
             owner: &OwnerMap::Keep,

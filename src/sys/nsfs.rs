@@ -1,8 +1,13 @@
 //! Namespace files: ioctl_ns(2).
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use super::{Result, int};
+use super::{Result, descriptor, int};
+
+/// `_IO(0xb7, 0x1)`, since Linux 4.9.
+const NS_GET_USERNS: libc::c_ulong = 0xb701;
+/// `_IO(0xb7, 0x2)`, since Linux 4.9.
+const NS_GET_PARENT: libc::c_ulong = 0xb702;
 
 /// `_IO(0xb7, 0x3)` (`linux/nsfs.h`), since Linux 4.11.
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
@@ -15,4 +20,25 @@ pub fn namespace_type(namespace: BorrowedFd<'_>) -> Result<u64> {
     // SAFETY: this ioctl takes no argument and touches no memory.
     let kind = int(unsafe { libc::syscall(libc::SYS_ioctl, namespace.as_raw_fd(), NS_GET_NSTYPE, 0) })?;
     Ok(u64::from(kind.cast_unsigned()))
+}
+
+/// NS_GET_USERNS: the user namespace that owns a namespace.
+///
+/// # Errors
+/// EPERM: it is not the caller's own or below it.
+pub fn owner(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
+    relative(namespace, NS_GET_USERNS)
+}
+
+/// NS_GET_PARENT: the user or pid namespace above one.
+///
+/// # Errors
+/// EPERM: there is none, or the caller cannot see it. EINVAL: another kind of namespace.
+pub fn parent(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
+    relative(namespace, NS_GET_PARENT)
+}
+
+fn relative(namespace: BorrowedFd<'_>, request: libc::c_ulong) -> Result<OwnedFd> {
+    // SAFETY: these take no argument; they return a descriptor that is ours, close-on-exec.
+    unsafe { descriptor(libc::syscall(libc::SYS_ioctl, namespace.as_raw_fd(), request, 0)) }
 }

@@ -7,7 +7,7 @@ pub const HOOKS: &[&str] =
     &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// The namespaces of config-linux.md.
-pub const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "user", "uts"];
+pub const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
 /// Mount options that the runtime itself reads; what is not here goes to the filesystem.
 pub const MOUNT_OPTIONS: &[&str] = &[

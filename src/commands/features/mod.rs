@@ -89,6 +89,6 @@ mod tests {
         assert_eq!(features.hooks().as_ref().map(Vec::len), Some(6));
         let linux = features.linux().as_ref().unwrap();
         assert_eq!(linux.capabilities().as_ref().map(Vec::len), Some(41));
-        assert_eq!(linux.namespaces().as_ref().map(Vec::len), Some(7));
+        assert_eq!(linux.namespaces().as_ref().map(Vec::len), Some(8));
     }
 }
