@@ -183,33 +183,6 @@ impl Cgroup {
         self.primary()?.has("cgroup.procs")
     }
 
-    /// A new group below this one for further processes of the container, so that they can be told apart,
-    /// killed and frozen alone. It has a directory of its own in one hierarchy only and shares
-    /// the container's limits and all other hierarchies. The container can see it and may have made one of
-    /// that name itself (EEXIST), so the name should not be predictable.
-    pub fn sub(&self, name: &str) -> Result<Self> {
-        let path = self.path.child(name)?;
-        let primary = self.primary()?;
-        if !primary.make(name)? {
-            return Err(Error::call("mkdir", Errno::EEXIST).object(primary.file(name)));
-        }
-        let dir = primary.below(name)?.ok_or_else(|| Error::call("openat2", Errno::ENOENT).object(&path))?;
-        let mut legacy = vec![];
-        for group in &self.legacy {
-            legacy.push(LegacyGroup { controllers: group.controllers.clone(), dir: group.dir.again()? });
-        }
-        let mut sub = Self { path, mode: self.mode, unified: None, legacy, leaf: true };
-        if self.unified.is_some() {
-            sub.unified = Some(dir);
-        } else {
-            let at = sub.legacy.iter().position(|group| group.has("freezer")).unwrap_or(0);
-            if let Some(group) = sub.legacy.get_mut(at) {
-                group.dir = dir;
-            }
-        }
-        Ok(sub)
-    }
-
     /// The processes of the group and of all groups below it that the caller's pid namespace knows.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         Ok(tree::processes(self.primary()?)?.into_iter().map(Pid::from_raw).collect())

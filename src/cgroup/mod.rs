@@ -31,6 +31,7 @@ mod path;
 mod remove;
 mod rules;
 mod stats;
+mod sub;
 mod tree;
 mod v1;
 mod v2;
@@ -42,6 +43,7 @@ pub use hierarchies::{Control, Hierarchies, Mode};
 pub use limits::{Amount, IoDeviceWeight, IoMax, Limits, RdmaMax};
 pub use path::CgroupPath;
 pub use stats::Stats;
+pub use sub::Below;
 
 #[cfg(test)]
 mod tests;

@@ -2,19 +2,22 @@
 //! from the container's own configuration, so a program is never less confined than the
 //! container's own.
 
-use std::os::fd::OwnedFd;
+mod group;
 
 use nix::unistd::Pid;
 
-use super::entry;
-use super::host::Host;
-use super::sockets::Sockets;
-use super::{bundle, log, pid_file, preserved, protect, text_file};
+use group::Home;
+
 use crate::cgroup::Cgroup;
 use crate::cli::{ExecArgs, Global};
+use crate::commands::entry;
+use crate::commands::host::Host;
+use crate::commands::sockets::Sockets;
+use crate::commands::{bundle, log, pid_file, preserved, protect, text_file};
 use crate::draft::{self, Draft, Extras};
 use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
-use crate::launch::{self, Assembled, Ending, Evidence};
+use crate::launch::{self, Cause, Ended, Ending, Evidence};
+use crate::plan::Plan;
 use crate::resolve::{self, Joining};
 use crate::state::{Action, ContainerDir, ContainerKind, Process, State, Status};
 use crate::sys;
@@ -29,7 +32,6 @@ const PROCESS_LIMIT: usize = 1 << 20;
 pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     protect::own_binary()?;
     preserved::check(args.preserve_fds)?;
-    refuse_unsupported(args)?;
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
     let host = Host::read()?;
@@ -44,38 +46,59 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let sockets = Sockets { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() };
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     sockets.check_terminal(terminal, args.detach)?;
-    let joining = joining(&state, args, &host, cgroup.as_ref())?;
-    let mut plan = resolve::join(&draft, joining)?;
+    let home = Home::open(cgroup, args)?;
+    match joining(&state, args, &host, home.cgroup()).and_then(|joining| {
+        let mut plan = resolve::join(&draft, joining)?;
+        launch(args, &mut plan, &home, &sockets)
+    }) {
+        Ok(Left::Running) => {
+            home.let_go();
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Left::Ended(ended)) => {
+            // What pinfold ended, it ends whole.
+            match ended.cause {
+                Some(Cause::CallerDied) => home.end()?,
+                _ => home.leave()?,
+            }
+            Ok(exit_code(&ended))
+        }
+        Err(error) => {
+            home.end()?;
+            Err(error)
+        }
+    }
+}
+
+/// How pinfold leaves the program.
+enum Left {
+    Running,
+    Ended(Ended),
+}
+
+fn launch(args: &ExecArgs, plan: &mut Plan, home: &Home, sockets: &Sockets<'_>) -> Result<Left> {
+    let caller = match args.detach {
+        true => None,
+        false => entry::caller()?,
+    };
     let signals = launch::signals()?;
-    let mut child = launch::assemble(&mut plan, cgroup.as_ref())?;
+    let mut child = launch::assemble_among(plan, home.cgroup(), home.own())?;
     sockets.send(&child, "setns")?;
     if let Some(path) = &args.pid_file {
         pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
     }
-    child.await_exec(&plan)?;
-    match args.detach {
-        true => {
-            child.release();
-            Ok(ExitCode::SUCCESS)
-        }
-        false => supervise(&plan, &child, &signals),
+    child.await_exec(plan)?;
+    if args.detach {
+        child.release();
+        return Ok(Left::Running);
     }
+    let ending = Ending { caller, ..Ending::default() };
+    launch::supervise(plan, &child, home.own(), &signals, ending).map(Left::Ended)
 }
 
-fn supervise(plan: &crate::plan::Plan, child: &Assembled, signals: &OwnedFd) -> Result<ExitCode> {
-    let ending = Ending { caller: entry::caller()?, ..Ending::default() };
-    // Without the cgroup: it is the container's, and the container lives on.
-    let ended = launch::supervise(plan, child, None, signals, ending)?;
+fn exit_code(ended: &Ended) -> ExitCode {
     let evidence = Evidence { main_status: ended.main_status, cause: ended.cause, ..Evidence::default() };
-    Ok(launch::outcome(&evidence).own_code())
-}
-
-fn refuse_unsupported(args: &ExecArgs) -> Result<()> {
-    let asked = [(!args.cgroup.is_empty(), "--cgroup")];
-    match asked.iter().find(|(given, _)| *given) {
-        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
-        None => Ok(()),
-    }
+    launch::outcome(&evidence).own_code()
 }
 
 fn check_status(state: &State, cgroup: Option<&Cgroup>, args: &ExecArgs, id: &str) -> Result<()> {
