@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use oci_spec::runtime::Spec;
 use serde_json::Value;
 
-use super::text_file;
+use super::{json_shape, text_file};
 use crate::cli::LaunchArgs;
 use crate::error::{Call, Context, Error, Result};
 
@@ -77,7 +77,7 @@ pub fn parse(text: &[u8]) -> Result<(Spec, Vec<String>)> {
     let mut value: Value =
         serde_json::from_slice(text).map_err(|error| Error::usage(error.to_string()).object(CONFIG))?;
     let mut warnings = vec![];
-    refuse_nul(&value, "")?;
+    json_shape::check(&value, "")?;
     drop_unknown_capabilities(&mut value, &mut warnings);
     complete(&mut value);
     spell(&mut value)?;
@@ -97,7 +97,7 @@ pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<Str
         serde_json::from_slice(text).map_err(|error| Error::usage(error.to_string()).field("--process"))?;
     let mut whole = serde_json::json!({ "process": process });
     let mut warnings = vec![];
-    refuse_nul(&whole, "")?;
+    json_shape::check(&whole, "")?;
     drop_unknown_capabilities(&mut whole, &mut warnings);
     complete(&mut whole);
     spell(&mut whole)?;
@@ -118,23 +118,6 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         Segment::Unknown => String::new(),
     };
     path.iter().map(segment).collect()
-}
-
-/// No path, argument or name may hold a NUL: the kernel would see another string than the
-/// policy did.
-fn refuse_nul(value: &Value, path: &str) -> Result<()> {
-    match value {
-        Value::String(text) if text.contains('\0') => Err(Error::usage("contains a NUL byte").field(path)),
-        Value::Array(list) => list
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, value)| refuse_nul(value, &format!("{path}/{index}"))),
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| match key.contains('\0') {
-            true => Err(Error::usage("a key contains a NUL byte").field(path)),
-            false => refuse_nul(value, &format!("{path}/{key}")),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// config.md: what cannot be mapped is logged as a warning and left out.

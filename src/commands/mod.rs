@@ -18,6 +18,7 @@ pub mod features;
 pub mod gc;
 pub mod hooks;
 pub mod host;
+pub mod json_shape;
 pub mod kill;
 pub mod log;
 pub mod man;

@@ -4,6 +4,7 @@
 //!
 //! runtime-spec: config.md, config-linux.md.
 
+mod environment;
 mod build;
 mod capabilities;
 mod hooks;

@@ -111,7 +111,7 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
     if options.tmpcopyup && (options.bind || typ != "tmpfs") {
         return Err(Error::usage("`tmpcopyup` is for tmpfs").field("/options"));
     }
-    let destination = inside_root(mount.destination())?;
+    let destination = inside_root(mount.destination()).at("/destination")?;
     let owner = owner_map(mount, &options, maps)?;
     let source = match (options.bind, typ) {
         _ if options.remount => MountSource::Present,
@@ -224,7 +224,7 @@ pub(super) fn inside_root(path: &Path) -> Result<PathBuf> {
         }
     }
     match path.as_os_str().is_empty() {
-        true => Err(Error::usage("must not be empty").field("/destination")),
+        true => Err(Error::usage("must not be empty")),
         false => Ok(clean),
     }
 }

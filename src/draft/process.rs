@@ -46,7 +46,7 @@ pub(super) fn process(
     }
     let read = Process {
         args,
-        env: strings(process.env().as_deref(), "/process/env")?,
+        env: super::environment::environment(process.env().as_deref())?,
         cwd: process.cwd().clone(),
         uid: user.uid(),
         gid: user.gid(),
