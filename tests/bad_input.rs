@@ -44,6 +44,20 @@ const SANDBOX: &[Row] = &[
     ("--ro @/fifo:/x -- true", 120, &["policy", "@/fifo", "default.bind.type"], false),
     ("--ro @/socket:/x -- true", 120, &["policy", "@/socket", "default.bind.type"], false),
     ("--rw @/socket-link:/x -- true", 120, &["policy", "@/socket", "default.bind.type"], false),
+    (
+        "--ro @/alias:/x -- true",
+        120,
+        &["@/alias", "is a symbolic link to file", "default.bind.link", "name the target"],
+        false,
+    ),
+    (
+        "--rw @/away/shadow:/x -- true",
+        120,
+        &["@/away", "is a symbolic link to /etc", "default.bind.link"],
+        false,
+    ),
+    ("--rootfs @/away -- true", 120, &["/root/path", "@/away", "default.bind.link"], false),
+    ("--device @/null:/dev/x -- true", 120, &["@/null", "default.bind.link"], false),
     ("--ro /dev/null:/x -- true", 120, &["policy", "/dev/null", "default.bind.type"], false),
     ("--ro /proc:/x -- true", 120, &["policy", "/proc", "lies on proc", "default.bind.kernel-fs"], false),
     ("--ro /proc/self/status:/x -- true", 120, &["policy", "lies on proc"], false),
@@ -73,7 +87,10 @@ fn inputs() -> Dir {
     nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     // The name of the socket stays when the listener is closed.
     drop(UnixListener::bind(dir.join("socket")).unwrap());
-    symlink("socket", dir.join("socket-link")).unwrap();
+    let links = [("socket", "socket-link"), ("file", "alias"), ("/etc", "away"), ("/dev/null", "null")];
+    for (target, name) in links {
+        symlink(target, dir.join(name)).unwrap();
+    }
     dir
 }
 

@@ -50,6 +50,76 @@ fn doors_to_the_whole_host_are_refused_by_rule() {
     dir.assert_nothing_left();
 }
 
+/// What a tool leaves in a workspace of root's belongs to root: a planted link has the best of
+/// owners, and stands in a directory that nobody else may write.
+#[test]
+fn a_link_that_a_tool_left_behind_leads_nowhere() {
+    let dir = Dir::new();
+    let work = dir.mkdir("work");
+    fs::create_dir(dir.join("private")).unwrap();
+    dir.write("private/key", "the host's\n");
+    let bind = format!("{}:/work", work.display());
+    let plant = format!(
+        "ln -s {0}/private/key file; ln -s {0}/private way; ln -s / up; ln -s /etc etc; mkdir sub; ln -s ../way sub/way",
+        dir.path().display()
+    );
+    dir.sandbox(&["--rw", &bind, "--", "sh", "-euc", &plant]).0.ok();
+    let up = format!("up{}/private/key", dir.path().display());
+    for name in ["file", "way/key", "way", "sub/way/key", "etc/shadow", "way/../private/key", &up] {
+        for option in ["--ro", "--rw"] {
+            let bind = format!("{}/{name}:/x", work.display());
+            let (ran, report) = dir.sandbox(&[option, &bind, "--", "cat", "/x", "/x/key"]);
+            assert_eq!((ran.code(), ran.out.as_str()), (120, ""), "{name}: {ran:?}");
+            assert_eq!(report["outcome"]["kind"], "policy_refused");
+            assert!(ran.err.contains("default.bind.link") && ran.err.contains("/work/"), "{name}: {ran:?}");
+        }
+        let root = work.join(name);
+        let (ran, _) = dir.sandbox(&["--rootfs", root.to_str().unwrap(), "--", "true"]);
+        assert!([120, 121].contains(&ran.code()), "{name}: {ran:?}");
+    }
+    // The control: by its own name it can be had, for whoever may name it.
+    let bind = format!("{}/private/key:/x", dir.path().display());
+    assert_eq!(dir.sandbox(&["--ro", &bind, "--", "cat", "/x"]).0.ok(), "the host's\n");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn the_systems_own_links_lead_on() {
+    let dir = Dir::new();
+    let merged = fs::read_link("/bin").is_ok();
+    assert!(merged, "this test needs a host whose /bin is a link");
+    let bind = "/bin/sh:/shell";
+    assert_eq!(dir.sandbox(&["--ro", bind, "--", "/shell", "-c", "echo here"]).0.ok(), "here\n");
+    // From a working directory that is behind one, relative paths begin where it really is.
+    let mut command = dir.command(&["sandbox", "--ro", "sh:/shell", "--", "/shell", "-c", "echo here"]);
+    assert_eq!(run(command.current_dir("/bin")).ok(), "here\n");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn the_root_of_a_bundle_is_its_own() {
+    let dir = Dir::new();
+    let mut bundle = Bundle::new(&dir, "bundle", &["/bin/busybox", "true"]);
+    Bundle::new(&dir, "other", &["/bin/busybox", "true"]);
+    let other = dir.text("other/rootfs");
+    for (name, target) in [("way", other.as_str()), ("up", "../other/rootfs"), ("root", "/")] {
+        symlink(target, bundle.path.join(name)).unwrap();
+    }
+    for path in ["way", "up", "root", "../other/rootfs", "rootfs/../../other/rootfs"] {
+        bundle.edit(|config| config["root"]["path"] = json!(path));
+        let ran = bundle.run(&dir, &dir.id("root"));
+        assert_eq!(ran.code(), 1, "{path}: {ran:?}");
+        assert!(ran.err.contains("/root/path") && ran.err.contains("(EXDEV)"), "{path}: {ran:?}");
+    }
+    symlink("rootfs", bundle.path.join("inside")).unwrap();
+    let absolute = bundle.path.join("way");
+    for path in ["rootfs", "./rootfs/../rootfs", "inside", &other, absolute.to_str().unwrap()] {
+        bundle.edit(|config| config["root"]["path"] = json!(path));
+        bundle.run(&dir, &dir.id("root")).ok();
+    }
+    dir.assert_nothing_left();
+}
+
 #[test]
 fn a_device_is_given_by_its_own_option() {
     let dir = Dir::new();

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::draft::{Door, Draft, MountOptions};
 use crate::error::{Error, Kind};
-use crate::resolve::{Facts, Identity, Submount};
+use crate::resolve::{Facts, FollowedLink, Identity, Submount};
 use crate::sys::mount::MOUNT_ATTR_NODEV;
 
 /// A rule that a launch breaks.
@@ -107,9 +107,11 @@ pub fn judge(draft: &Draft, facts: &Facts) -> Verdict {
             let field = format!("{}/source", mount.field);
             violations.extend(judge_source(&field, &pinned.identity, &mount.options));
             violations.extend(judge_below(&field, &pinned.below));
+            violations.extend(judge_links(&field, &pinned.links));
         }
     }
     if let Some(root) = &facts.root {
+        violations.extend(judge_links("/root/path", &root.links));
         violations.extend(judge_place("/root/path", &root.identity));
         violations.extend(judge_below("/root/path", &root.below));
     }
@@ -145,6 +147,42 @@ fn judge_place(field: &str, source: &Identity) -> Option<Violation> {
         format!("{name} holds {what}"),
         "files and directories below it",
     )
+}
+
+/// Where a host keeps symbolic links of its own, and whether below that place too. Who owns
+/// a link elsewhere says nothing: what a tool leaves in a workspace belongs to the owner of
+/// the workspace, who may be root.
+const SYSTEM_LINKS: &[(&str, bool)] =
+    &[("/", false), ("/var", false), ("/etc", true), ("/usr", true), ("/dev", true)];
+
+/// A link is a word of whoever wrote it: only the system's own are taken.
+fn judge_links(field: &str, links: &[FollowedLink]) -> Option<Violation> {
+    let link = links.iter().find(|link| !is_the_systems(link))?;
+    let asked = format!(
+        "{} of uid {} is a symbolic link to {}",
+        link.holder.join(&link.name).display(),
+        link.uid,
+        link.text.display()
+    );
+    let allowed = "no links but the system's own: name the target itself";
+    violation("default.bind.link", field, asked, allowed)
+}
+
+/// It stands where the host keeps such links, and nobody but root may put one there.
+fn is_the_systems(link: &FollowedLink) -> bool {
+    let there = |(place, below): &(&str, bool)| match below {
+        true => link.holder.starts_with(place),
+        false => link.holder.as_os_str() == *place,
+    };
+    let roots = is_root(link.uid) && is_root(link.holder_uid);
+    roots && link.holder_mode & 0o022 == 0 && SYSTEM_LINKS.iter().any(there)
+}
+
+/// Root, or what it is in a user namespace that does not map it (user_namespaces(7),
+/// /proc/sys/kernel/overflowuid): in these places nobody else owns anything.
+fn is_root(uid: u32) -> bool {
+    const OVERFLOW: u32 = 65534;
+    matches!(uid, 0 | OVERFLOW)
 }
 
 /// A bind brings along what is mounted below its source.
@@ -228,6 +266,41 @@ mod tests {
             let found = judge_source("/mounts/0", &identity, options).map(|violation| violation.rule);
             assert_eq!(found, rule, "{identity}");
         }
+    }
+
+    #[test]
+    fn only_the_systems_links_lead_to_a_source() {
+        let link = |holder: &str, holder_uid, holder_mode, uid| FollowedLink {
+            holder: holder.into(),
+            holder_uid,
+            holder_mode,
+            name: "link".into(),
+            uid,
+            text: "/etc/shadow".into(),
+        };
+        let rows = [
+            (link("/", 0, 0o755, 0), true),
+            (link("/var", 0, 0o755, 0), true),
+            (link("/etc/alternatives", 0, 0o755, 0), true),
+            (link("/usr/lib", 65534, 0o755, 65534), true),
+            (link("/usr/local/lib", 0, 0o2775, 0), false),
+            (link("/var/lib", 0, 0o755, 0), false),
+            (link("/etcetera", 0, 0o755, 0), false),
+            (link("/srv/work", 0, 0o755, 0), false),
+            (link("/home/user", 1000, 0o755, 1000), false),
+            (link("/dev/shm", 0, 0o1777, 0), false),
+            (link("/tmp", 0, 0o1777, 0), false),
+            (link("/etc", 0, 0o755, 1000), false),
+            (link("/etc", 1000, 0o755, 0), false),
+        ];
+        let usr_merge = link("/", 0, 0o755, 0);
+        for (link, followed) in rows {
+            // It is enough that one of several is not the system's.
+            let several = [usr_merge.clone(), link.clone()];
+            let found = judge_links("/mounts/0/source", &several);
+            assert_eq!(found.map(|found| found.rule), (!followed).then_some("default.bind.link"), "{link:?}");
+        }
+        assert_eq!(judge_links("/mounts/0/source", &[]), None);
     }
 
     #[test]

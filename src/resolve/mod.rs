@@ -20,9 +20,11 @@ mod pin;
 mod program;
 mod steps;
 mod trees;
+mod walk;
 
 pub use below::Submount;
 pub use finish::{Bound, Finished, HookStates, Surroundings, finish};
 pub use join::{Joining, join};
 pub use joined_maps::of_process as maps_of_process;
 pub use pin::{Facts, Identity, Pinned, pin};
+pub use walk::FollowedLink;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::below::{Mounts, Submount};
 use super::joined_maps;
+use super::walk::{self, FollowedLink};
 use crate::draft::{Door, Draft, DraftDevice, MountSource};
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::IdMaps;
@@ -55,6 +56,9 @@ pub struct Pinned {
     pub identity: Identity,
     /// What is mounted below it, where a recursive bind would bring that along.
     pub below: Vec<Submount>,
+    /// The symbolic links that led to it. Told through the door of `sandbox` alone: runc
+    /// follows all.
+    pub links: Vec<FollowedLink>,
 }
 
 /// The opened objects of a Draft.
@@ -77,12 +81,13 @@ pub struct Facts {
 /// # Errors
 /// The field, the path and what openat2(2) said.
 pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
-    let mut root = draft.root.directory.as_ref().map(|path| open_root(path, bundle)).transpose()?;
+    let way = Way { bundle, door: draft.door };
+    let mut root = draft.root.directory.as_ref().map(|path| open_root(path, &way)).transpose()?;
     let mut binds = vec![];
     for mount in &draft.mounts {
         let field = format!("{}/source", mount.field);
         binds.push(match &mount.source {
-            MountSource::Bind { path, optional, .. } => open_source(path, bundle, *optional).at(field)?,
+            MountSource::Bind { path, optional, .. } => open_source(path, &way, *optional).at(field)?,
             MountSource::Fresh(_) | MountSource::Cgroup | MountSource::Present => None,
         });
     }
@@ -130,28 +135,56 @@ fn joined_maps(draft: &Draft, joins: &[OwnedFd]) -> Result<Option<IdMaps>> {
     }
 }
 
-fn open_root(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {
-    let opened = open_pinned(path, bundle).on(path.display()).at("/root/path")?;
+/// How a path is followed.
+struct Way<'a> {
+    /// Where relative paths begin.
+    bundle: BorrowedFd<'a>,
+    door: Door,
+}
+
+impl Way<'_> {
+    fn open(&self, path: &Path) -> Result<Pinned> {
+        match self.door {
+            Door::Sandbox => {
+                let (fd, links) = walk::open(path, self.bundle)?;
+                Ok(Pinned { identity: identify(fd.as_fd())?, fd, below: vec![], links })
+            }
+            Door::Oci => open_pinned(path, self.bundle, ResolveFlag::empty()),
+        }
+    }
+
+    /// In a bundle the root is the bundle's own, unless an absolute path names another.
+    fn open_root(&self, path: &Path) -> Result<Pinned> {
+        match (self.door, path.is_absolute()) {
+            (Door::Oci, false) => open_pinned(path, self.bundle, ResolveFlag::RESOLVE_BENEATH),
+            _ => self.open(path),
+        }
+    }
+}
+
+fn open_root(path: &Path, way: &Way<'_>) -> Result<Pinned> {
+    let opened = way.open_root(path).on(path.display()).at("/root/path")?;
     match opened.identity.file_type {
         libc::S_IFDIR => Ok(opened),
         _ => Err(Error::usage("not a directory").object(path.display()).field("/root/path")),
     }
 }
 
-fn open_source(path: &Path, bundle: BorrowedFd<'_>, optional: bool) -> Result<Option<Pinned>> {
-    match open_pinned(path, bundle) {
+fn open_source(path: &Path, way: &Way<'_>, optional: bool) -> Result<Option<Pinned>> {
+    match way.open(path) {
         Ok(pinned) => Ok(Some(pinned)),
         Err(error) if optional && error.errno() == Some(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error.object(path.display())),
     }
 }
 
-fn open_pinned(path: &Path, bundle: BorrowedFd<'_>) -> Result<Pinned> {
-    let how =
-        OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let fd = nix::fcntl::openat2(bundle, path, how).call("openat2")?;
+fn open_pinned(path: &Path, from: BorrowedFd<'_>, resolve: ResolveFlag) -> Result<Pinned> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | resolve);
+    let fd = nix::fcntl::openat2(from, path, how).call("openat2")?;
     let identity = identify(fd.as_fd())?;
-    Ok(Pinned { fd, identity, below: vec![] })
+    Ok(Pinned { fd, identity, below: vec![], links: vec![] })
 }
 
 /// Reads the identity of an opened object.
@@ -173,7 +206,8 @@ pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity> {
     })
 }
 
-fn resolved_path(fd: BorrowedFd<'_>) -> Result<PathBuf> {
+/// Where the kernel says that an opened object is.
+pub(super) fn resolved_path(fd: BorrowedFd<'_>) -> Result<PathBuf> {
     use std::os::fd::AsRawFd;
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let text = nix::fcntl::readlink(link.as_str()).call("readlink").on(link)?;
@@ -203,8 +237,9 @@ fn open_namespace(path: &Path, nstype: u64) -> Result<OwnedFd> {
 fn open_device(device: &DraftDevice) -> Result<Pinned> {
     let field =
         if device.field.is_empty() { "/linux/devices".to_owned() } else { format!("{}/path", device.field) };
-    let pinned =
-        open_pinned(&device.path, nix::fcntl::AT_FDCWD).on(device.path.display()).at(field.clone())?;
+    let pinned = open_pinned(&device.path, nix::fcntl::AT_FDCWD, ResolveFlag::empty())
+        .on(device.path.display())
+        .at(field.clone())?;
     let stat = sys::file::stat(pinned.fd.as_fd()).call("fstat")?;
     let same = stat.mode & libc::S_IFMT == device.file_type
         && (libc::major(stat.rdev), libc::minor(stat.rdev)) == (device.major, device.minor);

@@ -25,6 +25,17 @@ enum Decoy {
     LinkAbove,
 }
 
+impl Decoy {
+    /// How long the decoy is in the source's place, and how long the source itself. Links are
+    /// refused when they are judged: the attack is to come only later, so they are rarer.
+    fn pauses(self) -> [Duration; 2] {
+        match self {
+            Self::Directory => [Duration::ZERO; 2],
+            Self::LinkElsewhere | Self::LinkAbove => [Duration::from_millis(1), Duration::from_millis(4)],
+        }
+    }
+}
+
 /// `own/in/sN` and `own/in/tN`: sources, and what is exchanged with them.
 fn prepare(place: &Place, decoy: Decoy) -> Vec<(PathBuf, PathBuf)> {
     let inside = place.own_dir("in");
@@ -54,11 +65,11 @@ fn prepare(place: &Place, decoy: Decoy) -> Vec<(PathBuf, PathBuf)> {
 /// Exchanges all pairs for ever, as the user.
 struct Attacker {
     stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<u64>>,
+    thread: Option<std::thread::JoinHandle<usize>>,
 }
 
 impl Attacker {
-    fn start(pairs: Vec<(PathBuf, PathBuf)>) -> Self {
+    fn start(pairs: Vec<(PathBuf, PathBuf)>, pauses: [Duration; 2]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
@@ -70,6 +81,7 @@ impl Attacker {
                 for (source, other) in &pairs {
                     renameat2(AT_FDCWD, source, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).unwrap();
                 }
+                std::thread::sleep(pauses[rounds % 2]);
                 rounds += 1;
             }
             rounds
@@ -77,7 +89,7 @@ impl Attacker {
         Self { stop, thread: Some(thread) }
     }
 
-    fn stop(mut self) -> u64 {
+    fn stop(mut self) -> usize {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap()
     }
@@ -122,7 +134,7 @@ fn race(decoy: Decoy) {
         "the control, without an attacker"
     );
 
-    let attacker = Attacker::start(pairs);
+    let attacker = Attacker::start(pairs, decoy.pauses());
     let (mut refused, mut launches) = (0, 0);
     let end = Instant::now() + Duration::from_secs(60);
     while refused < 10 && Instant::now() < end {
@@ -133,6 +145,10 @@ fn race(decoy: Decoy) {
             Some(0) => {
                 let seen: Vec<&str> = ran.out.lines().collect();
                 assert_eq!(seen, judged(&report), "something else was mounted than was judged");
+            }
+            // The decoy was there when the source was judged.
+            Some(120) if decoy != Decoy::Directory && ran.err.contains("rule default.bind.link") => {
+                assert_eq!((ran.out.as_str(), &report["outcome"]["kind"]), ("", &"policy_refused".into()));
             }
             Some(120) => {
                 assert_eq!(report["outcome"]["kind"], "identity_changed", "{report}");

@@ -80,7 +80,8 @@ impl Args for MountList {
                 option::<BindArg>("ro", "SRC[:DST]", "Show a file or directory of the host, read-only")
                     .long_help("Show a file or directory of the host, read-only with all mounted below it.\n\
                                 Without DST it appears under its own name. Needs kernel 5.12; as root the\n\
-                                owner of SRC becomes the sandbox's user, if the filesystem can be id-mapped."),
+                                owner of SRC becomes the sandbox's user, if the filesystem can be id-mapped.\n\
+                                Symbolic links on the way to SRC are refused, but for the system's own."),
             )
             .arg(
                 option::<BindArg>("rw", "SRC[:DST]", "Show a file or directory of the host, writable")
