@@ -182,3 +182,41 @@ fn running_out_of_memory_is_an_event() {
     dir.pinfold(&["delete", &id]).ok();
     dir.assert_nothing_left();
 }
+
+/// Where no resctrl filesystem is mounted, asking for it is an error; where one is, the
+/// container is in a group of its own that goes with it.
+#[test]
+fn a_class_of_service_is_entered_or_refused() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let place =
+        mounts.lines().find(|line| line.contains(" - resctrl ")).and_then(|line| line.split(' ').nth(4));
+    let dir = Dir::new();
+    let mut bundle = Bundle::script(&dir, "bundle", SLEEP);
+    bundle.edit(|config| config["linux"]["intelRdt"] = json!({}));
+    let id = dir.id("rdt");
+    let ran = dir.pinfold(&["create", "--bundle", bundle.text(), &id]);
+    match place {
+        None => {
+            assert!(ran.code() == 1 && ran.err.contains("/linux/intelRdt"), "{ran:?}");
+            bundle.edit(|config| config["linux"]["intelRdt"] = Value::Null);
+            dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+            for (option, words) in [
+                ("--l3-cache-schema=L3:0=f", "Intel RDT/CAT: l3 cache schema is not enabled"),
+                ("--mem-bw-schema=MB:0=50", "Intel RDT/MBA: memory bandwidth schema is not enabled"),
+            ] {
+                let ran = dir.pinfold(&["update", option, &id]);
+                assert!(ran.code() == 1 && ran.err.contains(words), "{ran:?}");
+            }
+            dir.pinfold(&["delete", "--force", &id]).ok();
+        }
+        Some(place) => {
+            ran.ok();
+            let state: Value = serde_json::from_str(dir.pinfold(&["state", &id]).ok()).unwrap();
+            let tasks = fs::read_to_string(format!("{place}/{id}/tasks")).unwrap();
+            assert!(tasks.lines().any(|pid| state["pid"] == json!(pid.parse::<u32>().unwrap())), "{tasks}");
+            dir.pinfold(&["delete", "--force", &id]).ok();
+            assert!(fs::metadata(format!("{place}/{id}")).is_err());
+        }
+    }
+    dir.assert_nothing_left();
+}

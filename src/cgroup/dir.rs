@@ -253,6 +253,14 @@ pub(super) mod tests {
         }
     }
 
+    /// A directory below it with these files.
+    pub(in super::super) fn fake_below(place: &Place, name: &str, files: &[(&str, &str)]) {
+        std::fs::create_dir(place.0.join(name)).unwrap();
+        for (file, text) in files {
+            std::fs::write(place.0.join(name).join(file), text).unwrap();
+        }
+    }
+
     /// What looks like a group with these files: the formats of controllers that this machine lacks.
     pub(in super::super) fn fake(files: &[(&str, &str)]) -> (Place, Dir) {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

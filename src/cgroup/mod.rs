@@ -29,7 +29,9 @@ mod mountinfo;
 mod oci;
 mod path;
 mod remove;
+mod resctrl;
 mod rules;
+mod schemata;
 mod stats;
 mod sub;
 mod tree;
@@ -42,6 +44,8 @@ pub use group::Cgroup;
 pub use hierarchies::{Control, Hierarchies, Mode};
 pub use limits::{Amount, IoDeviceWeight, IoMax, Limits, RdmaMax};
 pub use path::CgroupPath;
+pub use resctrl::{Rdt, RdtRecord, RdtTasks, Resctrl};
+pub use schemata::Schemata;
 pub use stats::Stats;
 pub use sub::Below;
 

@@ -53,6 +53,15 @@ pub(super) fn hierarchies(mountinfo: &str) -> Vec<Mounted> {
     found.into_iter().zip(covered).filter(|(_, covered)| !covered).map(|(one, _)| one).collect()
 }
 
+/// The mount points of a filesystem type, the last of several on one place first.
+pub(super) fn of_type(mountinfo: &str, wanted: &str) -> Vec<String> {
+    let path = |line: &str| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        (filesystem.split(' ').next() == Some(wanted)).then(|| unescape(mount.split(' ').nth(4)?)).flatten()
+    };
+    mountinfo.lines().rev().filter_map(path).collect()
+}
+
 fn usual(mounted: &Mounted) -> bool {
     mounted.path.starts_with("/sys/fs/cgroup")
 }

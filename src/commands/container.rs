@@ -8,7 +8,7 @@ use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
 use super::sockets::Sockets;
-use super::{hooks, log, pid_file, preserved};
+use super::{hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, DraftHook, Extras};
@@ -144,6 +144,9 @@ fn assemble(
     let limits = Limits { accounting: true, ..draft.limits.clone() };
     let cgroup = group.map(|path| Cgroup::create(&host.hierarchies, path, &limits)).transpose()?;
     let assembled = in_cgroup(args, host, bundle, draft, cgroup.as_ref(), entry, life);
+    if assembled.is_err() {
+        rdt::remove(&entry.state()?)?;
+    }
     match (assembled, cgroup) {
         (Ok((plan, child)), cgroup) => Ok((cgroup, plan, child)),
         (Err(error), Some(cgroup)) => {
@@ -166,7 +169,9 @@ fn in_cgroup(
 ) -> Result<(Plan, Assembled)> {
     let facts = resolve::pin(draft, bundle.dir.as_fd())?;
     policy::judge(draft, &facts).enforce()?;
+    let rdt_tasks = rdt::make(draft, entry)?;
     let around = Surroundings {
+        rdt_tasks,
         born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
         cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
         cgroup_dirs: cgroup.map(Cgroup::legacy_dirs).transpose()?.unwrap_or_default(),

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::hooks;
 use super::host::Host;
+use super::{hooks, rdt};
 use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::Global;
 use crate::error::{Call, Error, Result};
@@ -84,6 +84,7 @@ impl Entry {
             binds: vec![],
             ephemeral: new.ephemeral,
             id_range: new.id_range,
+            rdt: None,
             launcher: Process::current()?,
         };
         self.dir.lock_changes()?.save(&state)
@@ -217,11 +218,12 @@ fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thoro
     Ok(removed)
 }
 
-/// Kills what is left in a container's cgroup and removes it.
+/// Kills what is left in a container's cgroup and removes it, and its resctrl groups.
 ///
 /// # Errors
 /// cgroup.kill, rmdir(2).
 pub fn remove_cgroup(host: &Host, state: &State) -> Result<()> {
+    rdt::remove(state)?;
     match open_cgroup(host, state)? {
         Some(cgroup) => {
             cgroup.kill()?;

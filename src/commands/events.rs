@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::host::Host;
-use super::{entry, output};
+use super::{entry, output, rdt};
 use crate::cgroup::{Cgroup, Stats};
 use crate::cli::{EventsArgs, Global};
 use crate::error::{Call, Error, ExitCode, Result};
@@ -83,7 +83,7 @@ impl Watched<'_> {
     fn print_stats(&self) -> Result<()> {
         let data = Data {
             stats: self.cgroup.stats()?,
-            intel_rdt: serde_json::Map::new(),
+            intel_rdt: rdt::statistics(self.state)?,
             network_interfaces: self.interfaces(),
         };
         self.print("stats", Some(data))

@@ -28,6 +28,7 @@ pub mod pid_file;
 pub mod preserved;
 pub mod protect;
 pub mod ps;
+pub mod rdt;
 pub mod resources;
 pub mod run;
 pub mod sandbox;

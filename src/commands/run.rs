@@ -2,7 +2,7 @@
 
 use super::container::{self, Container, Life};
 use super::host::Host;
-use super::{hooks, preserved, protect};
+use super::{hooks, preserved, protect, rdt};
 use crate::cgroup::Counters;
 use crate::cli::{Global, RunArgs};
 use crate::error::{ExitCode, Result};
@@ -77,6 +77,7 @@ fn mark_started(container: &Container) -> Result<()> {
 /// What `delete` does, for a container that this process made.
 fn remove(mut container: Container) -> Result<()> {
     let state = container.entry.state()?;
+    rdt::remove(&state)?;
     // What dies of a kill -9 now has the rest killed by the watcher.
     let watcher = container.child.take_watcher();
     drop(container.child);

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use serde_json::{Map, Value, json};
 
 use super::host::Host;
-use super::{entry, resources, text_file};
+use super::{entry, rdt, resources, text_file};
 use crate::cgroup::Limits;
 use crate::cli::{Global, UpdateArgs};
 use crate::error::{Context, Error, ExitCode, Result};
@@ -22,11 +22,10 @@ const LIMIT: usize = 1 << 20;
 /// # Errors
 /// A limit that cannot be applied; the container has no cgroup.
 pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
-    refuse_unsupported(args)?;
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
     let changes = dir.lock_changes()?;
-    let state = changes.load()?;
+    let mut state = changes.load()?;
     Status::observe(&state)?.may(Action::Update, dir.id())?;
     let host = Host::read()?;
     let cgroup = entry::open_cgroup(&host, &state)?
@@ -38,20 +37,11 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
             .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
         cgroup.update(&Limits::from_oci(&limits)?)?;
     }
+    rdt::update(args, &mut state, &cgroup, &mut config)?;
+    changes.save(&state)?;
     let text = serde_json::to_vec(&config).map_err(|error| Error::internal(error.to_string()))?;
     changes.save_config(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn refuse_unsupported(args: &UpdateArgs) -> Result<()> {
-    let asked = [
-        (args.l3_cache_schema.is_some(), "--l3-cache-schema"),
-        (args.mem_bw_schema.is_some(), "--mem-bw-schema"),
-    ];
-    match asked.iter().find(|(given, _)| *given) {
-        Some((_, option)) => Err(Error::usage("not supported by this version of pinfold").field(*option)),
-        None => Ok(()),
-    }
 }
 
 /// What the caller asks for, as `linux.resources`.

@@ -10,7 +10,7 @@ use super::{
     Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, memory_policy,
     mounts, namespaces, process, sysctl,
 };
-use crate::cgroup::{CgroupPath, DeviceRule, Limits};
+use crate::cgroup::{CgroupPath, DeviceRule, Limits, Rdt};
 use crate::error::{Context, Error, Result};
 use crate::plan::IdMaps;
 use crate::seccomp::Profile;
@@ -72,6 +72,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         landlock: extras.landlock,
         limits: limits(&linux, extras, facts)?,
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
+        rdt: linux.intel_rdt().as_ref().map(Rdt::from_oci).transpose()?,
         cgroup_owner,
         init: extras.init,
         hooks: hooks(spec, extras)?,
@@ -128,13 +129,10 @@ fn check_version(version: &str) -> Result<()> {
 
 fn refuse_unsupported(spec: &Spec) -> Result<()> {
     let linux = spec.linux().as_ref();
-    let asked = [
-        (linux.is_some_and(|linux| linux.intel_rdt().is_some()), "/linux/intelRdt"),
-        (
-            linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
-            "/linux/netDevices",
-        ),
-    ];
+    let asked = [(
+        linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
+        "/linux/netDevices",
+    )];
     match asked.iter().find(|(given, _)| *given) {
         Some((_, field)) => Err(unsupported(field)),
         None => Ok(()),

@@ -26,7 +26,7 @@ pub use sysctl::DraftSysctl;
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use crate::cgroup::{CgroupPath, Limits};
+use crate::cgroup::{CgroupPath, Limits, Rdt};
 use crate::plan::{IdMaps, MemoryPolicy, Scheduling};
 use crate::seccomp::Profile;
 use crate::sys::caps::CapSets;
@@ -208,6 +208,8 @@ pub struct Draft {
     pub limits: Limits,
     /// The container's cgroup, where the configuration names one.
     pub cgroup_path: Option<CgroupPath>,
+    /// Intel RDT.
+    pub rdt: Option<Rdt>,
     /// The host's uid that gets the container's cgroup, so that it can make groups below it.
     pub cgroup_owner: Option<u32>,
     /// A pid 1 of pinfold's own.

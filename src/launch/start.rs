@@ -327,6 +327,7 @@ fn require_single_thread() -> Result<()> {
 fn prepare(plan: &Plan, child: &Assembled) -> Result<()> {
     let proc = proc_directory(child)?;
     id_maps::write(child.pid, proc.as_fd(), &plan.parent)?;
+    plan.parent.rdt_tasks.add(child.pid)?;
     if let Some(score) = plan.parent.oom_score_adj {
         let file =
             nix::fcntl::openat(&proc, "oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())

@@ -24,6 +24,7 @@ pub use target::{Target, TargetKind};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
+use crate::cgroup::RdtTasks;
 use crate::sys::caps::CapSets;
 use crate::sys::exec::CStringArray;
 use crate::sys::mount::MountAttr;
@@ -124,6 +125,8 @@ pub struct ParentPlan {
     pub setgroups_denied: bool,
     /// /proc/PID/oom_score_adj.
     pub oom_score_adj: Option<i32>,
+    /// `tasks` files of resctrl groups that the child enters.
+    pub rdt_tasks: RdtTasks,
     /// Run in the runtime's namespaces while the child waits before the pivot.
     pub runtime_hooks: Vec<Hook>,
     /// getrlimit(2) resources with soft and hard values, set as the very last thing.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use serde::Serialize;
 
 use super::{Facts, Identity, entering, expected, hooks, program, steps};
+use crate::cgroup::RdtTasks;
 use crate::draft::{Draft, HostFacts};
 use crate::error::{Error, Result};
 use crate::plan::{Cpus, HookState, ParentPlan, Plan, Scheduling};
@@ -43,6 +44,8 @@ pub struct Surroundings<'a> {
     pub preserved_fds: u16,
     /// stdin, stdout, stderr that replace the inherited ones.
     pub streams: [Option<OwnedFd>; 3],
+    /// `tasks` files of resctrl groups.
+    pub rdt_tasks: RdtTasks,
     /// For the hooks.
     pub hook_states: HookStates,
 }
@@ -97,6 +100,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
             setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
             runtime_hooks: hooks::runtime_hooks(draft),
+            rdt_tasks: std::mem::take(&mut around.rdt_tasks),
             rlimits: process.rlimits.clone(),
             // The CPUs of `execCPUAffinity` are those of an `exec` alone.
             scheduling: Scheduling { cpus: Cpus::All, ..process.scheduling.clone() },
@@ -122,6 +126,7 @@ impl<'a> Surroundings<'a> {
             keyring: true,
             preserved_fds: 0,
             streams: [None, None, None],
+            rdt_tasks: RdtTasks::default(),
             hook_states: HookStates::default(),
         }
     }

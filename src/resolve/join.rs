@@ -52,6 +52,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
         preserved_fds,
         parent: ParentPlan {
             runtime_hooks: vec![],
+            rdt_tasks: crate::cgroup::RdtTasks::default(),
             id_maps: None,
             by_own_right: false,
             setgroups_denied: draft.setgroups_denied,

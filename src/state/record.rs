@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::process::Process;
+use crate::cgroup::RdtRecord;
 use crate::error::{Error, Result};
 
 /// The format of state.json that this binary writes, and the newest that it reads.
@@ -51,6 +52,9 @@ pub struct State {
     pub ephemeral: bool,
     /// The slot of its host id range (`id_range`).
     pub id_range: Option<u32>,
+    /// Its Intel RDT groups.
+    #[serde(default)]
+    pub rdt: Option<RdtRecord>,
     /// The process that launched it.
     pub launcher: Process,
 }
@@ -167,6 +171,7 @@ pub(super) fn sample(id: &str) -> State {
         binds: vec![],
         ephemeral: false,
         id_range: None,
+        rdt: None,
         launcher: Process { pid: i32::MAX, start_time: 1 },
     }
 }

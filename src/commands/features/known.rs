@@ -141,7 +141,7 @@ pub const APPARMOR: bool = false;
 /// SELinux labels.
 pub const SELINUX: bool = false;
 /// Intel RDT, with schemata and monitoring.
-pub const INTEL_RDT: bool = false;
+pub const INTEL_RDT: bool = true;
 /// `uidMappings` and `gidMappings` of mounts.
 pub const IDMAP: bool = true;
 /// `linux.netDevices`.

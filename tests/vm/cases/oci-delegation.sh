@@ -5,7 +5,7 @@
 
 look='cd /sys/fs/cgroup && mkdir inner && echo 0 >inner/cgroup.procs && echo made; echo 5 >pids.max 2>/dev/null && echo raised; sleep 4011'
 bundle b ".process.args = [\"sh\", \"-c\", \"$look\"]
-    | .linux.namespaces += [{type: \"cgroup\"}, {type: \"user\"}]
+    | .linux.namespaces |= map(select(.type != \"cgroup\")) + [{type: \"cgroup\"}, {type: \"user\"}]
     | .linux.uidMappings = [{containerID: 0, hostID: 700000, size: 65536}]
     | .linux.gidMappings = [{containerID: 0, hostID: 700000, size: 65536}]
     | .linux.resources.pids = {limit: 40}
