@@ -1,6 +1,7 @@
 //! The hierarchies of this machine, opened once and proven to be what they claim.
 
 use std::cell::OnceCell;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
@@ -125,6 +126,12 @@ impl Hierarchies {
         let controllers = unified.read("cgroup.controllers")?;
         let unified_controllers = controllers.split_whitespace().map(str::to_owned).collect();
         Ok(Self { unified: Some(unified), unified_controllers, legacy, offered: OnceCell::new() })
+    }
+
+    /// The root of the unified hierarchy on a pure v2 machine.
+    pub fn unified_root(&self) -> Result<Option<OwnedFd>> {
+        let root = self.unified.as_ref().filter(|_| self.mode() == Mode::Unified);
+        root.map(|root| root.as_fd().try_clone_to_owned().call("fcntl")).transpose()
     }
 
     /// What is mounted.

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use nix::errno::Errno;
 
-use super::Done;
+use super::{Child, Done};
 use crate::sys::{self, caps::CapSets};
 
 /// Highest capability number that a kernel could know (64 bit sets).
@@ -84,6 +84,19 @@ pub(super) fn umask(mask: u32) -> Done {
 /// The working directory, entered as the program's user.
 pub(super) fn chdir(path: &CStr) -> Done {
     nix::unistd::chdir(path)
+}
+
+impl Child<'_> {
+    /// As root first, as runc does: a directory that only root may enter is a working directory that
+    /// configurations name. What root may not enter (root of a user namespace, NFS), the user may.
+    pub(super) fn try_chdir(&mut self, path: &CStr) -> Done {
+        match chdir(path) {
+            Ok(()) => self.at_cwd = true,
+            Err(Errno::EACCES | Errno::EPERM) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
 }
 
 /// The raw getcwd(2) says "(unreachable)" when the directory lies outside the root: an

@@ -45,13 +45,16 @@ struct Child<'p> {
     root: Option<OwnedFd>,
     /// The candidate that FindProgram found.
     found: usize,
+    /// Whether the working directory is entered already.
+    at_cwd: bool,
     /// Whether this is the tool beside the init.
     in_tool: bool,
 }
 
 /// Walks the Plan. Called in the child right after clone3; never returns.
 pub fn walk(plan: &Plan, records: &Records, socket: BorrowedFd<'_>, page: BorrowedFd<'_>) -> ! {
-    let mut child = Child { plan, records, socket, page, root: None, found: 0, in_tool: false };
+    let mut child =
+        Child { plan, records, socket, page, root: None, found: 0, at_cwd: false, in_tool: false };
     for (index, planned) in plan.steps.iter().enumerate() {
         records.enter(index);
         if let Err(errno) = child.take(&planned.step) {
@@ -114,6 +117,8 @@ impl Child<'_> {
             Step::Ambient { raise } => credentials::ambient(*raise),
             Step::Dumpable(yes) => sys::prctl::set_dumpable(*yes),
             Step::DieWithParent => self.die_with_parent(),
+            Step::TryChdir(path) => self.try_chdir(path),
+            Step::Chdir(_) if self.at_cwd => Ok(()),
             Step::Chdir(path) => credentials::chdir(path),
             Step::ProveCwd => credentials::prove_cwd(),
             Step::FindProgram => self.find_program(),

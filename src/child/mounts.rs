@@ -202,6 +202,7 @@ pub(super) fn mask(root: BorrowedFd<'_>, path: &CStr) -> Done {
 
 fn empty_directory() -> Result<OwnedFd, Errno> {
     let context = mount::fsopen(c"tmpfs", mount::FSOPEN_CLOEXEC)?;
+    mount::fsconfig_string(context.as_fd(), c"source", c"tmpfs")?;
     mount::fsconfig_string(context.as_fd(), c"nr_inodes", c"1")?;
     mount::fsconfig_string(context.as_fd(), c"mode", c"0555")?;
     mount::fsconfig_create(context.as_fd())?;

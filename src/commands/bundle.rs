@@ -79,6 +79,7 @@ pub fn parse(text: &[u8]) -> Result<(Spec, Vec<String>)> {
     let mut warnings = vec![];
     json_shape::check(&value, "")?;
     drop_unknown_capabilities(&mut value, &mut warnings);
+    drop_unreachable_ambient(&mut value, &mut warnings);
     complete(&mut value);
     spell(&mut value)?;
     let spec = serde_path_to_error::deserialize(&value).map_err(|error| {
@@ -99,6 +100,7 @@ pub fn parse_process(text: &[u8]) -> Result<(oci_spec::runtime::Process, Vec<Str
     let mut warnings = vec![];
     json_shape::check(&whole, "")?;
     drop_unknown_capabilities(&mut whole, &mut warnings);
+    drop_unreachable_ambient(&mut whole, &mut warnings);
     complete(&mut whole);
     spell(&mut whole)?;
     let process = whole.get("process").cloned().unwrap_or_default();
@@ -135,6 +137,26 @@ fn drop_unknown_capabilities(value: &mut Value, warnings: &mut Vec<String>) {
             known
         });
     }
+}
+
+/// The kernel raises in the ambient set only what is permitted and inheritable (capabilities(7)): the rest
+/// is left out with a warning, as config.md wants for what cannot be granted.
+fn drop_unreachable_ambient(value: &mut Value, warnings: &mut Vec<String>) {
+    let Some(sets) = value.pointer_mut("/process/capabilities").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let listed = |set: &str| sets.get(set).and_then(Value::as_array).cloned().unwrap_or_default();
+    let (permitted, inheritable) = (listed("permitted"), listed("inheritable"));
+    let Some(ambient) = sets.get_mut("ambient").and_then(Value::as_array_mut) else { return };
+    ambient.retain(|name| {
+        let reachable = permitted.contains(name) && inheritable.contains(name);
+        if !reachable {
+            warnings.push(format!(
+                "/process/capabilities/ambient: {name} is not both permitted and inheritable, left out"
+            ));
+        }
+        reachable
+    });
 }
 
 /// Fields that runc takes as empty and the crate's types demand.
@@ -234,6 +256,19 @@ mod tests {
         let text = r#"{"args":["a"],"cwd":"/","execCPUAffinity":{"final":"x"}}"#;
         let refused = parse_process(text.as_bytes()).unwrap_err().to_string();
         assert!(refused.starts_with("/process/execCPUAffinity/final"), "{refused}");
+    }
+
+    #[test]
+    fn an_ambient_capability_that_cannot_be_raised_is_a_warning() {
+        let text = r#"{"ociVersion":"1.0.2","process":{"args":["a"],"cwd":"/","capabilities":{
+            "permitted":["CAP_KILL","CAP_CHOWN"],"inheritable":["CAP_KILL"],"ambient":["CAP_KILL","CAP_CHOWN"]}}}"#;
+        let (spec, warnings) = parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            warnings,
+            ["/process/capabilities/ambient: \"CAP_CHOWN\" is not both permitted and inheritable, left out"]
+        );
+        let capabilities = spec.process().clone().unwrap().capabilities().clone().unwrap();
+        assert_eq!(capabilities.ambient().as_ref().unwrap().len(), 1);
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn in_cgroup(
         rdt_tasks,
         born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
         cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
-        cgroup_dirs: cgroup.map(Cgroup::legacy_dirs).transpose()?.unwrap_or_default(),
+        cgroup_dirs: cgroup_dirs(host, cgroup)?,
         listener: listener(entry, life)?,
         outlives: life != Life::Foreground,
         pivot: !args.no_pivot,
@@ -205,6 +205,13 @@ fn in_cgroup(
         pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
     }
     Ok((finished.plan, child))
+}
+
+/// What a mount of type `cgroup` may have to show instead of a new one.
+fn cgroup_dirs(host: &Host, cgroup: Option<&Cgroup>) -> Result<Vec<(String, OwnedFd)>> {
+    let mut dirs = cgroup.map(Cgroup::legacy_dirs).transpose()?.unwrap_or_default();
+    dirs.extend(host.hierarchies.unified_root()?.map(|root| (String::new(), root)));
+    Ok(dirs)
 }
 
 fn listener(entry: &Entry, life: Life) -> Result<Option<OwnedFd>> {

@@ -4,22 +4,34 @@ use std::ffi::CString;
 
 use crate::error::{Error, Result};
 
-/// The entries as they are. One without a name or without `=` is refused, as runc does: no
-/// program could read it, and some take it for another's value.
+/// One without a name or without `=` is refused, as runc does: no program could read it, and some
+/// take it for another's value. Of two with one name the last stays, as with runc: getenv(3) would
+/// find the first, and flags such as `exec --env` come last.
 pub(super) fn environment(list: Option<&[String]>) -> Result<Vec<CString>> {
-    let one = |(index, entry): (usize, &String)| {
+    let mut all: Vec<CString> = vec![];
+    for (index, entry) in list.unwrap_or_default().iter().enumerate() {
         let field = format!("/process/env/{index}");
-        if entry.find('=').is_none_or(|at| at == 0) {
+        let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(Error::usage("an entry is NAME=VALUE").field(field).object(format!("{entry:?}")));
-        }
-        CString::new(entry.as_bytes()).map_err(|error| Error::usage(error.to_string()).field(field))
-    };
-    list.unwrap_or_default().iter().enumerate().map(one).collect()
+        };
+        let prefix = format!("{name}=");
+        all.retain(|other| !other.to_bytes().starts_with(prefix.as_bytes()));
+        all.push(
+            CString::new(entry.as_bytes()).map_err(|error| Error::usage(error.to_string()).field(field))?,
+        );
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::environment;
+
+    #[test]
+    fn the_last_of_a_name_stays() {
+        let list = ["A=1", "AB=2", "A=3"].map(str::to_owned);
+        assert_eq!(environment(Some(&list)).unwrap(), [c"AB=2".to_owned(), c"A=3".to_owned()]);
+    }
 
     #[test]
     fn an_entry_has_a_name_and_a_value() {

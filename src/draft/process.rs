@@ -5,7 +5,7 @@ use std::ffi::CString;
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 
 use super::{Door, HostFacts, Process, capabilities, scheduling};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 const NO_CHANGE: u32 = u32::MAX;
 const DEFAULT_UMASK: u32 = 0o022;
@@ -47,7 +47,7 @@ pub(super) fn process(
     let read = Process {
         args,
         env: super::environment::environment(process.env().as_deref())?,
-        cwd: process.cwd().clone(),
+        cwd: super::mounts::inside_root(process.cwd()).at("/process/cwd")?,
         uid: user.uid(),
         gid: user.gid(),
         groups,

@@ -55,6 +55,7 @@ impl Step {
             Self::Ambient { .. } => "ambient",
             Self::Dumpable(_) => "dumpable",
             Self::DieWithParent => "die_with_parent",
+            Self::TryChdir(_) => "try_chdir",
             Self::Chdir(_) => "chdir",
             Self::ProveCwd => "prove_cwd",
             Self::FindProgram => "find_program",
@@ -76,9 +77,11 @@ impl Step {
         match self {
             Self::Mount { target, .. } | Self::MakeCwd(target) => target.display(),
             Self::Make(made) => made.target().display(),
-            Self::Mask(path) | Self::ReadonlyPath(path) | Self::Chdir(path) | Self::Remount { path, .. } => {
-                path.to_string_lossy().into_owned()
-            }
+            Self::Mask(path)
+            | Self::ReadonlyPath(path)
+            | Self::TryChdir(path)
+            | Self::Chdir(path)
+            | Self::Remount { path, .. } => path.to_string_lossy().into_owned(),
             Self::Sysctl { key, .. } => key.to_string_lossy().into_owned(),
             Self::ConsolePty { .. } => "/dev/pts/ptmx".to_owned(),
             Self::JoinNamespace { name, .. } => (*name).to_owned(),

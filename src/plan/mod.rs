@@ -323,6 +323,7 @@ pub enum Step {
     Ambient { raise: u64 },
     Dumpable(bool),
     DieWithParent,
+    TryChdir(CString),
     Chdir(CString),
     ProveCwd,
     FindProgram,

@@ -20,7 +20,7 @@ pub(super) fn mounts(
 ) -> Result<Vec<(MountFrom, PathBuf)>> {
     let attrs = mount.options.attr.set | mount.options.recursive_attr.set;
     if around.facts.cgroup_unified {
-        return Ok(vec![(fresh("cgroup2", vec![], attrs)?, mount.destination.clone())]);
+        return Ok(vec![(unified(draft, around, attrs).at(mount.field.clone())?, mount.destination.clone())]);
     }
     let base = vec![(c"mode".to_owned(), Some(c"755".to_owned()))];
     let base = fresh("tmpfs", base, attrs & !MOUNT_ATTR_RDONLY)?;
@@ -30,6 +30,19 @@ pub(super) fn mounts(
         mounts.push((from, mount.destination.join(name.trim_start_matches("name="))));
     }
     Ok(mounts)
+}
+
+/// A user namespace may mount only the hierarchy of a cgroup namespace that it owns; without one it is the
+/// caller's, as with runc.
+fn unified(draft: &Draft, around: &Surroundings<'_>, attrs: u64) -> Result<MountFrom> {
+    let callers = around.cgroup_dirs.iter().find(|(of, _)| of.is_empty());
+    match callers {
+        Some((_, root)) if !has_cgroup_namespace(draft) && draft.id_maps.is_some() && !draft.rootless => {
+            let words = format!("cgroup hierarchy of the caller set={attrs:#x}");
+            Ok(MountFrom::Tree(trees::plain(root.as_fd(), attrs)?, words))
+        }
+        _ => fresh("cgroup2", vec![(c"source".to_owned(), Some(c"cgroup".to_owned()))], attrs),
+    }
 }
 
 /// Without a cgroup namespace of its own a new mount would show the host's whole hierarchy, and a user

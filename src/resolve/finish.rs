@@ -1,10 +1,10 @@
 //! Draft and Facts → Plan: detached trees, descriptors, programs, the list of steps.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
 
-use super::{Facts, Identity, entering, expected, hooks, program, steps};
+use super::{Facts, Identity, entering, expected, home, hooks, program, steps};
 use crate::cgroup::RdtTasks;
 use crate::draft::{Draft, HostFacts};
 use crate::error::{Error, Result};
@@ -28,7 +28,8 @@ pub struct Surroundings<'a> {
     pub born_in_cgroup: bool,
     /// One file per v1 hierarchy by which the child enters its group.
     pub cgroup_files: Vec<OwnedFd>,
-    /// The group's directory in each v1 hierarchy, by the names of its controllers.
+    /// The group's directory in each v1 hierarchy, by the names of its controllers; on pure v2 the
+    /// hierarchy's root, by no name.
     pub cgroup_dirs: Vec<(String, OwnedFd)>,
     /// The child waits for `start` on this socket; absent for `run` and `sandbox`.
     pub listener: Option<OwnedFd>,
@@ -87,6 +88,8 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
     let expected = expected::expected(draft, process, &facts)?;
     let mut facts = facts;
     let mut entering = entering::entering(draft, std::mem::take(&mut facts.joins), around.born_in_cgroup)?;
+    let root = facts.root.as_ref().map(|root| root.fd.as_fd());
+    let program = program::program(process, || home::home(root, process.uid))?;
     let listed = steps::steps(draft, process, facts, &mut entering, &mut around)?;
     let plan = Plan {
         clone_flags: entering.flags,
@@ -106,7 +109,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
             scheduling: Scheduling { cpus: Cpus::All, ..process.scheduling.clone() },
         },
         expected,
-        program: program::program(process)?,
+        program,
     };
     Ok(Finished { plan, bound, degraded })
 }

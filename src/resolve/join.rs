@@ -5,9 +5,9 @@
 //! enters: the joining stage takes the target's credentials, no_new_privs and filter, is
 //! not dumpable, and only its child is born in the container's pid namespace.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use super::{expected, program, steps};
+use super::{expected, home, program, steps};
 use crate::draft::Draft;
 use crate::error::{Error, Result};
 use crate::plan::{IdMaps, ParentPlan, Plan};
@@ -27,6 +27,8 @@ pub struct Joining {
     pub cgroup_files: Vec<OwnedFd>,
     /// Landlock's ABI, where the container is confined by it.
     pub landlock_abi: u32,
+    /// Its root directory, where it can be opened.
+    pub root: Option<OwnedFd>,
     /// How many descriptors from 3 on are handed to the program.
     pub preserved_fds: u16,
 }
@@ -44,6 +46,8 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
     expected.new_namespaces.clear();
     expected.mounts.clear();
     let preserved_fds = joining.preserved_fds;
+    let root = joining.root.as_ref().map(AsFd::as_fd);
+    let program = program::program(process, || home::home(root, process.uid))?;
     Ok(Plan {
         clone_flags: 0,
         born_in: vec![],
@@ -61,6 +65,6 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
             scheduling: process.scheduling.clone(),
         },
         expected,
-        program: program::program(process)?,
+        program,
     })
 }

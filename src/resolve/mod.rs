@@ -12,6 +12,7 @@ mod expected;
 mod finish;
 mod joined_maps;
 mod hooks;
+mod home;
 mod idmap;
 mod join;
 mod landlock;

@@ -10,13 +10,17 @@ use crate::sys::exec::CStringArray;
 /// What execvp(3) searches when the environment has no PATH: nothing of the host's.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Renders the program.
-pub(super) fn program(process: &Process) -> Result<Program> {
+/// Renders the program. `home` is what HOME says where the configuration does not.
+pub(super) fn program(process: &Process, home: impl FnOnce() -> CString) -> Result<Program> {
     let argument = process.args.first().ok_or_else(|| Error::usage("is empty").field("/process/args"))?;
+    let mut env = process.env.clone();
+    if !env.iter().any(|entry| entry.to_bytes().starts_with(b"HOME=")) {
+        env.push(home());
+    }
     Ok(Program {
-        candidates: candidates(argument, &process.env),
+        candidates: candidates(argument, &env),
         argv: CStringArray::new(process.args.clone()),
-        envp: CStringArray::new(process.env.clone()),
+        envp: CStringArray::new(env),
         name: argument.to_string_lossy().into_owned(),
     })
 }
@@ -30,7 +34,11 @@ fn candidates(argument: &CStr, env: &[CString]) -> Vec<CString> {
     let directories = path.split(|byte| *byte == b':');
     // An empty entry means the working directory, which the program can write: never searched.
     let absolute = directories.filter(|directory| directory.first() == Some(&b'/'));
-    absolute.filter_map(|directory| CString::new([directory, b"/", name].concat()).ok()).collect()
+    let joined = |directory: &[u8]| {
+        let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+        CString::new([directory, b"/", name].concat()).ok()
+    };
+    absolute.filter_map(joined).collect()
 }
 
 #[cfg(test)]
@@ -46,6 +54,11 @@ mod tests {
     #[test]
     fn a_name_is_searched_in_the_containers_path() {
         assert_eq!(of("ls", &["A=1", "PATH=/a:/b"]), ["/a/ls", "/b/ls"]);
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_not_doubled() {
+        assert_eq!(of("ls", &["PATH=/:/a/"]), ["/ls", "/a/ls"]);
     }
 
     #[test]

@@ -237,6 +237,9 @@ fn redirect(list: &mut List, around: &mut Surroundings<'_>) {
 /// no_new_privs before the credentials change; without it the filter needs CAP_SYS_ADMIN,
 /// so it is loaded here, early.
 fn become_the_user(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
+    if draft.door == Door::Oci {
+        list.add("/process/cwd", Step::TryChdir(path_c_string(&process.cwd)?));
+    }
     match (process.no_new_privs, &draft.seccomp) {
         (true, _) => list.add("/process/noNewPrivileges", Step::NoNewPrivs),
         (false, Some(profile)) => {

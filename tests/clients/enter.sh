@@ -5,7 +5,7 @@
 #
 #   BINARY   is /usr/bin/pinfold there
 #   v2, v1   a pure cgroup2 mount, or one mount for each v1 hierarchy and cgroup2 at unified
-#   FOLDER   is /results there; tests/clients is /tests
+#   FOLDER   is /results there; tests is /tests
 #
 # Everything is in namespaces of its own (mount, pid, network, ipc, uts, cgroup): what the command
 # starts ends with it, and it sees no cgroup but those below one made for it, which is removed in the
@@ -129,7 +129,7 @@ build_tree() {
     mount -t tmpfs -o mode=755 lib var/lib
     mkdir results tests
     mount --bind "$results" results
-    mount --bind "$here" tests
+    mount --bind "$here/.." tests
     hostname clients
 }
 

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2016,SC2317,SC2329 # scripts for the container; functions called by name
 
 # shellcheck source=tests/clients/lib.sh
-. /tests/lib.sh
+. /tests/clients/lib.sh
 
 prepare() {
     export PODMAN_IGNORE_CGROUPSV1_WARNING=1
@@ -140,7 +140,6 @@ healthchecks() {
 }
 
 read_only_root() {
-    [ "$RUNTIME" != pinfold ] || not_yet tmpcopyup is refused
     code 1 run --read-only busybox touch /x
     run --read-only busybox touch /tmp/x
     code 1 run --read-only --read-only-tmpfs=false busybox touch /tmp/x
@@ -171,7 +170,6 @@ volumes_and_mounts() {
 }
 
 tmpfs_mounts() {
-    [ "$RUNTIME" != pinfold ] || not_yet tmpcopyup is refused
     run --mount type=tmpfs,destination=/scratch,tmpfs-size=1m busybox sh -c 'grep " /scratch tmpfs .*size=1024k" /proc/mounts'
     run --tmpfs /scratch:rw,size=64k,noexec busybox sh -c 'grep " /scratch tmpfs .*noexec" /proc/mounts'
 }

@@ -21,7 +21,7 @@ trap 'rm -rf "$results"' EXIT
 status=0
 for one in "$@"; do
     timeout 600 "$here/enter.sh" "$binary" "${one#*/}" "$results" env HIERARCHY="${one#*/}" \
-        RUNTIME="${RUNTIME:-pinfold}" FILTER="${FILTER:-}" bash "/tests/${one%/*}.sh" |
+        RUNTIME="${RUNTIME:-pinfold}" FILTER="${FILTER:-}" bash "/tests/clients/${one%/*}.sh" |
         tee -a "$results/log" || status=1
 done
 

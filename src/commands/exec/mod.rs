@@ -235,8 +235,16 @@ fn joining(state: &State, args: &ExecArgs, host: &Host, cgroup: Option<&Cgroup>)
         outlives: args.detach,
         cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
         landlock_abi: host.facts.landlock_abi,
+        root: root_of(init.pid),
         preserved_fds: args.preserve_fds,
     })
+}
+
+/// For HOME alone: without it the program starts in `/`.
+fn root_of(pid: i32) -> Option<std::os::fd::OwnedFd> {
+    use nix::fcntl::OFlag;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(format!("/proc/{pid}/root").as_str(), flags, nix::sys::stat::Mode::empty()).ok()
 }
 
 /// The process whose namespaces are joined: the first one. A sandbox's init hides itself
