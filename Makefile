@@ -10,6 +10,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
 RELEASE := $(TARGET_DIR)/$(HOST)/release/pinfold
 FAST    := $(TARGET_DIR)/$(HOST)/release-fast/pinfold
+# What `make install` installs.
+BINARY  ?= $(RELEASE)
 
 bindir  := $(DESTDIR)$(PREFIX)/bin
 datadir := $(DESTDIR)$(PREFIX)/share
@@ -25,7 +27,7 @@ help:
 	@echo 'make soak       the races and the random kills with ten times as many launches'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      comparison with crun, runc and bubblewrap'
-	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR='
+	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR= BINARY='
 	@echo 'make uninstall  what install put there'
 
 build:
@@ -65,14 +67,14 @@ bench: build
 
 # Built before, so that `sudo make install` needs no compiler of root's.
 install:
-	@test -x $(RELEASE) || { echo 'install: run `make build` first' >&2; exit 1; }
-	install -D -m 0755 $(RELEASE) $(bindir)/pinfold
+	@test -x $(BINARY) || { echo 'install: run `make build` first' >&2; exit 1; }
+	install -D -m 0755 $(BINARY) $(bindir)/pinfold
 	install -d $(datadir)/man/man1
-	$(RELEASE) man $(datadir)/man/man1
+	$(BINARY) man $(datadir)/man/man1
 	install -d $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions $(datadir)/fish/vendor_completions.d
-	$(RELEASE) completion bash >$(datadir)/bash-completion/completions/pinfold
-	$(RELEASE) completion zsh >$(datadir)/zsh/site-functions/_pinfold
-	$(RELEASE) completion fish >$(datadir)/fish/vendor_completions.d/pinfold.fish
+	$(BINARY) completion bash >$(datadir)/bash-completion/completions/pinfold
+	$(BINARY) completion zsh >$(datadir)/zsh/site-functions/_pinfold
+	$(BINARY) completion fish >$(datadir)/fish/vendor_completions.d/pinfold.fish
 	install -d $(datadir)/doc/pinfold
 	install -m 0644 LICENSE $(wildcard *.md) $(datadir)/doc/pinfold
 
