@@ -210,7 +210,7 @@ fn wrong_values() -> Vec<Change> {
         ("/process/args", json!([]), &[]),
         ("/process/args", Value::Null, &[]),
         ("/process/args", json!(["/no/such"]), &["/no/such", "no such file", "hint: "]),
-        ("/process/args", json!(["/etc"]), &["/etc", "permission denied", "hint: "]),
+        ("/process/args", json!(["/etc"]), &["/etc", "is a directory", "hint: "]),
         ("/process/cwd", json!("relative"), &["relative", "absolute"]),
         ("/process/env", json!(["A=\u{0}"]), &["NUL"]),
         ("/process/user/uid", json!(4_294_967_295_u32), &["4294967295"]),
