@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
-use super::Done;
+use super::{Child, Done};
 use crate::sys;
 
 /// Writes one sysctl through a procfs that is made here and attached nowhere, so that
@@ -31,9 +31,26 @@ pub(super) fn session_keyring() -> Done {
     }
 }
 
-/// Loads a filter that the parent compiled.
-pub(super) fn seccomp(filter: &[seccompiler::sock_filter], flags: u64) -> Done {
-    sys::seccomp::seccomp_set_mode_filter(flags, filter).map(|_| ())
+/// Loads a filter that the parent compiled; its listener, where the flags ask for one.
+pub(super) fn seccomp(filter: &[seccompiler::sock_filter], flags: u64) -> Result<Option<OwnedFd>, Errno> {
+    sys::seccomp::seccomp_set_mode_filter(flags, filter)
+}
+
+impl Child<'_> {
+    /// Loads a filter that the parent compiled. Its listener, where a rule asks a supervisor, is
+    /// fetched by who waits at the other end: from here on write(2) and read(2) are all that is
+    /// called until the supervisor has it, and then it may decide about any call.
+    pub(super) fn seccomp(&self, filter: &[seccompiler::sock_filter], flags: u64) -> Done {
+        match seccomp(filter, flags)? {
+            None => Ok(()),
+            Some(listener) => {
+                let handed = self.hand_over(listener.as_fd());
+                // Closed by execve; close(2) is one of the calls that may be asked about.
+                std::mem::forget(listener);
+                handed
+            }
+        }
+    }
 }
 
 /// Adds the places that exist only here to the parent's ruleset and enforces it.

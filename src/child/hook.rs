@@ -99,7 +99,7 @@ fn prepare_hook(run: &HookRun<'_>, streams: [BorrowedFd<'_>; 3]) -> Done {
     sys::close_range::close_gaps(&[0, 1, 2])?;
     sys::signal::reset()?;
     match run.filter {
-        Some((filter, flags)) => confine::seccomp(filter, flags & !LISTENER_FLAGS),
+        Some((filter, flags)) => confine::seccomp(filter, flags & !LISTENER_FLAGS).map(drop),
         None => Ok(()),
     }
 }

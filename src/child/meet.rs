@@ -1,6 +1,6 @@
 //! Where the child waits for the parent, and what it does when the parent is gone.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -60,15 +60,28 @@ impl Child<'_> {
     }
 
     /// `create` is done; `start` connects to the listener, says go, and gets the records.
-    pub(super) fn await_start(&self, listener: &OwnedFd) -> Done {
+    pub(super) fn await_start(&mut self, listener: &OwnedFd) -> Done {
         loop {
             let starter = sys::socket::accept(listener.as_fd())?;
             sys::socket::send_fd(starter.as_fd(), &[Meeting::Release as u8], Some(self.page))?;
             if await_word(starter.as_fd())? {
                 // Held open until execve or exit closes it: its end wakes `start`.
-                std::mem::forget(starter);
+                self.starter = Some(starter);
                 return Ok(());
             }
+        }
+    }
+
+    /// Tells who waits for this process the number of the listener, and waits until it is sent on.
+    pub(super) fn hand_over(&self, listener: BorrowedFd<'_>) -> Done {
+        let other = self.starter.as_ref().map_or(self.socket, OwnedFd::as_fd);
+        let mut message = [Meeting::Listener as u8, 0, 0, 0, 0];
+        message[1..].copy_from_slice(&listener.as_raw_fd().to_le_bytes());
+        sys::file::write_all(other, &message)?;
+        let mut word = [0_u8; 1];
+        match (sys::file::read(other, &mut word)?, word) {
+            (1, [GO]) => Ok(()),
+            _ => sys::clone::exit_now(GAVE_UP),
         }
     }
 }

@@ -49,12 +49,23 @@ struct Child<'p> {
     at_cwd: bool,
     /// Whether this is the tool beside the init.
     in_tool: bool,
+    /// The end of `start`, once it has said go.
+    starter: Option<OwnedFd>,
 }
 
 /// Walks the Plan. Called in the child right after clone3; never returns.
 pub fn walk(plan: &Plan, records: &Records, socket: BorrowedFd<'_>, page: BorrowedFd<'_>) -> ! {
-    let mut child =
-        Child { plan, records, socket, page, root: None, found: 0, at_cwd: false, in_tool: false };
+    let mut child = Child {
+        plan,
+        records,
+        socket,
+        page,
+        root: None,
+        found: 0,
+        at_cwd: false,
+        in_tool: false,
+        starter: None,
+    };
     for (index, planned) in plan.steps.iter().enumerate() {
         records.enter(index);
         if let Err(errno) = child.take(&planned.step) {
@@ -105,7 +116,7 @@ impl Child<'_> {
             Step::RootPropagation(flags) => mounts::set_root_propagation(*flags),
             Step::SessionKeyring => confine::session_keyring(),
             Step::NoNewPrivs => sys::prctl::set_no_new_privs(),
-            Step::EarlySeccomp(filter, flags) | Step::LateSeccomp(filter, flags) => confine::seccomp(filter, *flags),
+            Step::EarlySeccomp(filter, flags) | Step::LateSeccomp(filter, flags) => self.seccomp(filter, *flags),
             Step::Umask(mask) => credentials::umask(*mask),
             Step::DropBounding { keep } => credentials::drop_bounding(*keep),
             Step::KeepCaps => sys::prctl::set_keepcaps(true),

@@ -8,7 +8,7 @@ use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
 use super::sockets::Sockets;
-use super::{hooks, log, pid_file, preserved, rdt};
+use super::{agent, hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, DraftHook, Extras};
@@ -17,7 +17,7 @@ use crate::launch::{self, Assembled};
 use crate::plan::Plan;
 use crate::policy;
 use crate::resolve::{self, Surroundings};
-use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process};
+use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
 
 /// How the container goes on when its first process is assembled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,6 +187,8 @@ fn in_cgroup(
     if let (Some(cgroup), Some(owner)) = (cgroup, draft.cgroup_owner) {
         cgroup.delegate(owner.into()).at("/linux/cgroupsPath")?;
     }
+    finished.plan.agent = agent::agent(draft, &entry.state()?, Status::Creating)?;
+    finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
     let child = launch::assemble_with(&mut finished.plan, cgroup, &mut |child, list| {
         entry.update(|state| {
             state.init = Process::of(child.pid)?;

@@ -1,5 +1,6 @@
 //! One file per verb, each a short story.
 
+mod agent;
 mod output;
 
 pub mod bundle;

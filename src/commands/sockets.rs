@@ -1,17 +1,11 @@
 //! `--console-socket` and `--pidfd-socket`: descriptors of the new process, sent to whoever
 //! listens on a socket of the caller's (unix(7), SCM_RIGHTS), with runc's words beside them.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use std::os::fd::AsFd;
 
 use crate::cli::LaunchArgs;
-use crate::error::{Call, Context, Error, Result};
-use crate::launch::Assembled;
-use crate::sys;
+use crate::error::{Context, Error, Result};
+use crate::launch::{Assembled, send};
 use crate::types::HostPath;
 
 /// Where the caller listens.
@@ -56,29 +50,6 @@ impl<'a> Sockets<'a> {
             Some(path) => send(path.as_path(), kind.as_bytes(), child.pidfd.as_fd()).at("--pidfd-socket"),
             None => Ok(()),
         }
-    }
-}
-
-fn send(path: &Path, words: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
-    let stream =
-        socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
-    let listening = open_socket(path).on(path.display())?;
-    // sun_path holds 108 bytes (unix(7)); and what was opened is what is connected to.
-    let name = format!("/proc/self/fd/{}", listening.as_raw_fd());
-    let address = UnixAddr::new(name.as_str()).call("connect")?;
-    connect(stream.as_raw_fd(), &address).call("connect").on(path.display())?;
-    sys::socket::send_fd(stream.as_fd(), words, Some(fd)).call("sendmsg").on(path.display()).map(|_| ())
-}
-
-/// Never through a link that somebody planted in the socket's place.
-fn open_socket(path: &Path) -> Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let opened = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")?;
-    match sys::file::stat(opened.as_fd()).call("fstat")?.mode & libc::S_IFMT {
-        libc::S_IFSOCK => Ok(opened),
-        _ => Err(Error::call("connect", Errno::ENOTSOCK)),
     }
 }
 

@@ -8,10 +8,11 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use super::host::Host;
 use super::{destroy, entry, hooks};
 use crate::cli::{Global, StartArgs};
+use crate::draft::{self, Extras};
 use crate::error::{Call, Error, ExitCode, Kind, Result};
 use crate::launch::{self, HookPlace};
-use crate::plan::Records;
-use crate::state::{Action, ContainerDir, Phase, State};
+use crate::plan::{Agent, Records};
+use crate::state::{Action, ContainerDir, ContainerKind, Phase, State, Status};
 use crate::sys;
 
 const GO: &[u8] = b"g";
@@ -48,7 +49,7 @@ fn started(dir: &ContainerDir) -> Result<State> {
     if !has_process(dir)? {
         return Err(Error::usage("the configuration has no process to start").field("/process"));
     }
-    let records = release(dir, &state)?;
+    let records = release(dir, &state, agent(dir, &state)?.as_ref())?;
     if !records.executed() {
         return Err(failed(&records));
     }
@@ -63,7 +64,7 @@ fn has_process(dir: &ContainerDir) -> Result<bool> {
 }
 
 /// Says go, and waits until the process has executed or ended.
-fn release(dir: &ContainerDir, state: &State) -> Result<Records> {
+fn release(dir: &ContainerDir, state: &State, agent: Option<&Agent>) -> Result<Records> {
     let stream =
         socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
     let address = UnixAddr::new(entry::start_socket(dir).as_str()).call("connect")?;
@@ -74,10 +75,49 @@ fn release(dir: &ContainerDir, state: &State) -> Result<Records> {
     let page = page.ok_or_else(|| Error::setup("the waiting process sent no records"))?;
     let records = Records::map(page.as_fd()).call("mmap")?;
     sys::socket::send_fd(stream.as_fd(), GO, None).call("sendmsg")?;
-    match sys::socket::recv_fd(stream.as_fd(), &mut word) {
-        Ok(_) | Err(Errno::ECONNRESET) => Ok(records),
+    let mut word = [0_u8; launch::LISTENER_WORD];
+    let length = heard(&stream, &mut word)?;
+    let listener = word.get(..length).and_then(launch::listener_number);
+    if let Some(number) = listener {
+        let agent = agent.ok_or_else(|| Error::internal("nobody is there to supervise the filter"))?;
+        hand_over(agent, state, number)?;
+        sys::socket::send_fd(stream.as_fd(), GO, None).call("sendmsg")?;
+        heard(&stream, &mut word)?;
+    }
+    Ok(records)
+}
+
+/// The process's word; nothing when it has executed or ended.
+fn heard(stream: &OwnedFd, word: &mut [u8]) -> Result<usize> {
+    match sys::socket::recv_fd(stream.as_fd(), word) {
+        Ok((length, _)) => Ok(length),
+        Err(Errno::ECONNRESET) => Ok(0),
         Err(errno) => Err(Error::call("recvmsg", errno)),
     }
+}
+
+/// Who supervises the calls that the filter asks about.
+fn agent(dir: &ContainerDir, state: &State) -> Result<Option<Agent>> {
+    if state.kind == ContainerKind::Sandbox {
+        return Ok(None);
+    }
+    let (spec, _) = super::bundle::parse(&dir.load_config()?)?;
+    let draft = draft::build(&spec, &Extras::oci(), &Host::read()?.facts)?;
+    super::agent::agent(&draft, state, Status::Created)
+}
+
+/// A process whose filter nobody supervises could wait for ever, even to end.
+fn hand_over(agent: &Agent, state: &State, number: i32) -> Result<()> {
+    let init = state.init.ok_or_else(|| Error::internal("a created container without a process"))?;
+    let pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(init.pid)).call("pidfd_open")?;
+    let handed = match init.lives()? {
+        true => launch::hand_over(agent, init.pid, pidfd.as_fd(), number),
+        false => Err(Error::new(Kind::IdentityChanged, "the container's first process is gone")),
+    };
+    if handed.is_err() && init.lives()? {
+        sys::pidfd::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).call("pidfd_send_signal")?;
+    }
+    handed
 }
 
 /// Who answers must be the container's own first process, not whoever bound a socket there.

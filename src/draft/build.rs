@@ -239,15 +239,14 @@ fn personality(linux: &oci_spec::runtime::Linux) -> Result<Option<u32>> {
     }))
 }
 
-/// A filter that asks a supervisor is refused: nobody would hand the listener over, and the
-/// calls would fail without a reason.
+/// A sandbox's filter that asks a supervisor is refused: its init would be held up by it, too.
 fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<Profile>> {
     let profile = match (&extras.seccomp, linux.seccomp()) {
         (Some(profile), _) => Some(profile.clone()),
         (None, Some(given)) => Some(Profile::from_oci(given)?),
         (None, None) => None,
     };
-    match profile.as_ref().is_some_and(Profile::notifies) {
+    match extras.door == Door::Sandbox && profile.as_ref().is_some_and(Profile::notifies) {
         true => Err(unsupported("/linux/seccomp").object("SCMP_ACT_NOTIFY")),
         false => Ok(profile),
     }
@@ -362,15 +361,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_that_asks_a_supervisor_is_refused() {
-        let with = |action: &str| {
+    fn a_filter_of_a_sandbox_that_asks_a_supervisor_is_refused() {
+        let with = |door: Door, action: &str| {
             let text = format!(
                 r#"{{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/s","syscalls":[{{"names":["uname"],"action":"{action}"}}]}}"#
             );
             let profile = Profile::from_json(&text).unwrap();
-            seccomp(&oci_spec::runtime::Linux::default(), &Extras { seccomp: Some(profile), ..Extras::oci() })
+            seccomp(
+                &oci_spec::runtime::Linux::default(),
+                &Extras { door, seccomp: Some(profile), ..Extras::oci() },
+            )
         };
-        assert!(with("SCMP_ACT_ERRNO").is_ok());
-        assert!(with("SCMP_ACT_NOTIFY").is_err());
+        assert!(with(Door::Sandbox, "SCMP_ACT_ERRNO").is_ok());
+        assert!(with(Door::Sandbox, "SCMP_ACT_NOTIFY").is_err());
+        assert!(with(Door::Oci, "SCMP_ACT_NOTIFY").is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The parent's half of a launch: clone, id maps, cgroup, the meetings with the child,
 //! the check from outside, and, for a foreground launch, everything until its end.
 
+mod agent;
 mod channel;
 mod drain;
 mod failure;
@@ -16,6 +17,7 @@ mod terminal;
 mod verdict;
 mod watch;
 
+pub use agent::{LISTENER_WORD, check as check_agent, hand_over, listener_number, send};
 pub use channel::Channel;
 pub use failure::{describe_failure, failed};
 pub use hook::{HookPlace, failed_hook, run_runtime_hook};

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use super::inspect::{self, Seen};
 use super::supervise::ENDING;
 use super::watch::{self, Watcher};
-use super::{Channel, failure, id_maps, rlimits, scheduling, terminal};
+use super::{Channel, agent, failure, id_maps, rlimits, scheduling, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
@@ -17,6 +17,8 @@ use crate::plan::{BornIn, Hook, Meeting, Plan, Records, Step};
 use crate::sys;
 use crate::sys::clone::{CLONE_NEWPID, Cloned};
 use crate::sys::poll::{POLLIN, PollFd};
+
+const NEW_LISTENER: u64 = sys::seccomp::SECCOMP_FILTER_FLAG_NEW_LISTENER;
 
 /// How long the end of a killed child is waited for.
 const LAST_WAIT_MS: u64 = 5000;
@@ -355,38 +357,42 @@ fn go(child: &Assembled) -> Result<()> {
 /// One meeting; true when it was the last. Of two checks, the last sees what it can: the
 /// child hides itself by then (`resolve::join`).
 fn meet(
-    plan: &Plan,
+    plan: &mut Plan,
     child: &mut Assembled,
     checks: &mut usize,
     last: Seen,
     around: &mut Around<'_, '_>,
 ) -> Result<bool> {
-    let mut word = [0_u8; 1];
+    let mut word = [0_u8; agent::LISTENER_WORD];
     child.wait_for(child.socket.as_fd())?;
     let (length, fd) = match sys::socket::recv_fd(child.socket.as_fd(), &mut word) {
         Err(Errno::ECONNRESET) => (0, None),
         other => other.call("recvmsg")?,
     };
+    let word = word.get(..length).unwrap_or_default();
     match (length, word) {
         (0, _) => return Err(failure::failed(plan, &child.records)),
         _ => child.follow(plan)?,
     }
+    if let Some(number) = agent::listener_number(word) {
+        return meet_listener(plan, child, number);
+    }
     match (length, word) {
-        (_, [word]) if word == Meeting::Hooks as u8 => {
+        (_, [word]) if *word == Meeting::Hooks as u8 => {
             (around.at_hooks)(child, &plan.parent.runtime_hooks)?;
             go(child).map(|()| false)
         }
-        (_, [word]) if word == Meeting::Console as u8 => {
+        (_, [word]) if *word == Meeting::Console as u8 => {
             child.console = fd;
             lend_size(plan, child)?;
             go(child).map(|()| false)
         }
-        (_, [word]) if word == Meeting::Check as u8 && *checks > 1 => {
+        (_, [word]) if *word == Meeting::Check as u8 && *checks > 1 => {
             *checks -= 1;
             inspect::check(plan, child, Seen::All)?;
             go(child).map(|()| false)
         }
-        (_, [word]) if word == Meeting::Check as u8 => {
+        (_, [word]) if *word == Meeting::Check as u8 => {
             if has_stage(plan) {
                 child.watch(plan, around.ending)?;
             }
@@ -394,10 +400,28 @@ fn meet(
             child.watcher.as_ref().map_or(Ok(()), Watcher::await_ready)?;
             scheduling::last(plan, child.pid)?;
             rlimits::set(plan, child)?;
-            go(child).map(|()| true)
+            go(child).map(|()| !meets_for_late_listener(plan))
         }
         _ => Err(Error::internal("the child spoke a word that is not in the protocol")),
     }
+}
+
+/// The filter of the child is in force, and it waits until its supervisor has the listener.
+fn meet_listener(plan: &mut Plan, child: &Assembled, number: i32) -> Result<bool> {
+    let agent =
+        plan.agent.as_ref().ok_or_else(|| Error::internal("nobody is there to supervise the filter"))?;
+    agent::hand_over(agent, child.pid, child.pidfd.as_fd(), number)?;
+    // Until execve closes it.
+    plan.keep_fds.push(number.cast_unsigned());
+    go(child).map(|()| meets_for_late_listener(plan))
+}
+
+/// Whether the last meeting is that for the listener of a late filter. After `create` it is
+/// `start` that meets the child there.
+fn meets_for_late_listener(plan: &Plan) -> bool {
+    let notifies = |step: &Step| matches!(step, Step::LateSeccomp(_, flags) if flags & NEW_LISTENER != 0);
+    let waits = |step: &Step| matches!(step, Step::AwaitStart { .. });
+    plan.steps.iter().any(|at| notifies(&at.step)) && !plan.steps.iter().any(|at| waits(&at.step))
 }
 
 /// Before the program runs: it would otherwise find a terminal without a size.

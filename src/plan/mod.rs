@@ -4,6 +4,7 @@
 //! Built by `resolve/`, executed by `child/`, rendered by `explain` and by the
 //! parent when a step fails.
 
+mod agent;
 mod describe;
 mod digest;
 mod expected;
@@ -13,6 +14,7 @@ mod record;
 mod scheduling;
 mod target;
 
+pub use agent::Agent;
 pub use digest::digest;
 pub use expected::{Expected, ExpectedMount};
 pub use hook::{Hook, HookKind, HookState};
@@ -48,6 +50,8 @@ pub struct Plan {
     pub expected: Expected,
     /// How the program is found and called.
     pub program: Program,
+    /// Who supervises the calls that the filter asks about; set beside the state that it is told.
+    pub agent: Option<Agent>,
 }
 
 /// A namespace that the child is born in: setns(2) moves only the children that are made
@@ -268,6 +272,8 @@ pub enum Meeting {
     Hooks = b'h',
     /// The pty's master travels to the parent.
     Console = b'c',
+    /// The filter is in force: its listener travels to the supervisor.
+    Listener = b'n',
     /// Everything is in force: the parent compares the kernel's word with the Plan.
     Check = b'k',
 }

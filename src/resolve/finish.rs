@@ -110,6 +110,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
         },
         expected,
         program,
+        agent: None,
     };
     Ok(Finished { plan, bound, degraded })
 }

@@ -66,5 +66,6 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
         },
         expected,
         program,
+        agent: None,
     })
 }

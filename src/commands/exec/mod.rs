@@ -13,7 +13,7 @@ use crate::cli::{ExecArgs, Global};
 use crate::commands::entry;
 use crate::commands::host::Host;
 use crate::commands::sockets::Sockets;
-use crate::commands::{bundle, log, pid_file, preserved, protect, rdt, text_file};
+use crate::commands::{agent, bundle, log, pid_file, preserved, protect, rdt, text_file};
 use crate::draft::{self, Draft, Extras};
 use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
 use crate::launch::{self, Cause, Ended, Ending, Evidence};
@@ -50,6 +50,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     match joining(&state, args, &host, home.cgroup()).and_then(|joining| {
         let mut plan = resolve::join(&draft, joining)?;
         plan.parent.rdt_tasks = rdt::join(&state)?;
+        plan.agent = agent::agent(&draft, &state, Status::Running)?;
         launch(args, &mut plan, &home, &sockets)
     }) {
         Ok(Left::Running) => {

@@ -1,0 +1,92 @@
+//! The listener of a filter travels from the process that it confines to its supervisor
+//! (config-linux.md "Seccomp": what cannot be sent is an error).
+//!
+//! Nothing but write(2) and read(2) is asked of the process once the filter is in force, as with
+//! runc: the descriptor is fetched from it.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use crate::error::{Call, Context, Error, Result};
+use crate::plan::{Agent, Meeting};
+use crate::sys;
+
+const FIELD: &str = "/linux/seccomp/listenerPath";
+
+/// The child's word that its filter is in force, with the number of the listener.
+pub const LISTENER_WORD: usize = 5;
+
+/// The number of the listener, if this is that word.
+pub fn listener_number(word: &[u8]) -> Option<i32> {
+    match word {
+        [kind, number @ ..] if *kind == Meeting::Listener as u8 => {
+            number.try_into().ok().map(i32::from_le_bytes)
+        }
+        _ => None,
+    }
+}
+
+/// Fetches the listener from the process and sends it on.
+///
+/// # Errors
+/// Nobody listens at the path, or this caller may not reach into the process.
+pub fn hand_over(agent: &Agent, pid: i32, pidfd: BorrowedFd<'_>, number: i32) -> Result<()> {
+    let listener = sys::pidfd::pidfd_getfd(pidfd, number).call("pidfd_getfd").at(FIELD)?;
+    send(&agent.path, agent.message(pid).as_bytes(), listener.as_fd()).at(FIELD)
+}
+
+/// Whether somebody can listen there at all: known at `create`, before anything is made.
+///
+/// # Errors
+/// No such socket.
+pub fn check(agent: &Agent) -> Result<()> {
+    open_socket(&agent.path).on(agent.path.display()).at(FIELD).map(drop)
+}
+
+/// Sends bytes with a descriptor to a stream socket.
+///
+/// # Errors
+/// Nobody listens there; not a stream socket.
+pub fn send(path: &Path, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+    let stream =
+        socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
+    let listening = open_socket(path).on(path.display())?;
+    // sun_path holds 108 bytes (unix(7)); and what was opened is what is connected to.
+    let name = format!("/proc/self/fd/{}", listening.as_raw_fd());
+    let address = UnixAddr::new(name.as_str()).call("connect")?;
+    connect(stream.as_raw_fd(), &address).call("connect").on(path.display())?;
+    let mut sent = sys::socket::send_fd(stream.as_fd(), bytes, Some(fd)).call("sendmsg").on(path.display())?;
+    while let Some(rest @ [_, ..]) = bytes.get(sent..) {
+        sent += sys::socket::send_fd(stream.as_fd(), rest, None).call("sendmsg").on(path.display())?;
+    }
+    Ok(())
+}
+
+/// Never through a link that somebody planted in the socket's place.
+fn open_socket(path: &Path) -> Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let opened = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")?;
+    match sys::file::stat(opened.as_fd()).call("fstat")?.mode & libc::S_IFMT {
+        libc::S_IFSOCK => Ok(opened),
+        _ => Err(Error::call("connect", Errno::ENOTSOCK)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_tells_the_number() {
+        let word = [Meeting::Listener as u8, 7, 1, 0, 0];
+        assert_eq!(listener_number(&word), Some(263));
+        assert_eq!(listener_number(&word[..4]), None);
+        assert_eq!(listener_number(&[Meeting::Check as u8]), None);
+    }
+}
