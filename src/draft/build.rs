@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
 use super::{
     Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, memory_policy,
-    mounts, namespaces, process, sysctl,
+    mounts, namespaces, net_devices, process, sysctl,
 };
 use crate::cgroup::{CgroupPath, DeviceRule, Limits, Rdt};
 use crate::error::{Context, Error, Result};
@@ -28,7 +28,6 @@ pub(super) fn unsupported(field: &str) -> Error {
 /// A value that is invalid or cannot be honoured, with its JSON pointer.
 pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
     check_version(spec.version())?;
-    refuse_unsupported(spec)?;
     let linux = spec.linux().clone().unwrap_or_default_for_draft();
     let (new_namespaces, join) = namespaces::namespaces(&linux)?;
     let (id_maps, joined_maps) = namespaces::id_maps(&linux, new_namespaces, &join)?;
@@ -76,6 +75,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         cgroup_owner,
         init: extras.init,
         hooks: hooks(spec, extras)?,
+        net_devices: net_devices::net_devices(&linux, new_namespaces, &join, facts)?,
         process: program,
         warnings: warnings.unwrap_or_default(),
         join,
@@ -124,18 +124,6 @@ fn check_version(version: &str) -> Result<()> {
         _ => Err(Error::usage("pinfold reads version 1.x of the runtime specification")
             .field("/ociVersion")
             .object(format!("`{version}`"))),
-    }
-}
-
-fn refuse_unsupported(spec: &Spec) -> Result<()> {
-    let linux = spec.linux().as_ref();
-    let asked = [(
-        linux.is_some_and(|linux| linux.net_devices().as_ref().is_some_and(|map| !map.is_empty())),
-        "/linux/netDevices",
-    )];
-    match asked.iter().find(|(given, _)| *given) {
-        Some((_, field)) => Err(unsupported(field)),
-        None => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ mod memory_policy;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod number_list;
 mod process;
 mod scheduling;
@@ -27,7 +28,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use crate::cgroup::{CgroupPath, Limits, Rdt};
-use crate::plan::{IdMaps, MemoryPolicy, Scheduling};
+use crate::plan::{IdMaps, MemoryPolicy, NetDevice, Scheduling};
 use crate::seccomp::Profile;
 use crate::sys::caps::CapSets;
 use crate::sys::sched::SchedAttr;
@@ -216,6 +217,8 @@ pub struct Draft {
     pub init: bool,
     /// The hooks, in the order of the lifecycle.
     pub hooks: Vec<DraftHook>,
+    /// Network devices that become the container's.
+    pub net_devices: Vec<NetDevice>,
     /// What was left out and is no error (config.md).
     pub warnings: Vec<String>,
 }

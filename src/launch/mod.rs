@@ -7,6 +7,8 @@ mod drain;
 mod failure;
 mod hook;
 mod id_maps;
+mod net_devices;
+mod netlink;
 mod inspect;
 mod relay;
 mod rlimits;

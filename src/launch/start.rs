@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use super::inspect::{self, Seen};
 use super::supervise::ENDING;
 use super::watch::{self, Watcher};
-use super::{Channel, agent, failure, id_maps, rlimits, scheduling, terminal};
+use super::{Channel, agent, failure, id_maps, net_devices, rlimits, scheduling, terminal};
 use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
@@ -379,7 +379,11 @@ fn meet(
     }
     match (length, word) {
         (_, [word]) if *word == Meeting::Hooks as u8 => {
-            (around.at_hooks)(child, &plan.parent.runtime_hooks)?;
+            // The hooks find the devices in their place, as under runc.
+            net_devices::move_all(&plan.parent.net_devices, child)?;
+            if !plan.parent.runtime_hooks.is_empty() {
+                (around.at_hooks)(child, &plan.parent.runtime_hooks)?;
+            }
             go(child).map(|()| false)
         }
         (_, [word]) if *word == Meeting::Console as u8 => {

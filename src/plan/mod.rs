@@ -118,6 +118,17 @@ impl IdMaps {
     }
 }
 
+/// A network device that becomes the container's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetDevice {
+    /// Its name in the runtime's network namespace.
+    pub host_name: String,
+    /// Its name inside, `%d` for the kernel's choice of a number; `None` for the same.
+    pub name: Option<String>,
+    /// The configuration field.
+    pub field: String,
+}
+
 /// What only the parent can do: the child may not, or would be seen doing it.
 #[derive(Debug, Default)]
 pub struct ParentPlan {
@@ -131,6 +142,8 @@ pub struct ParentPlan {
     pub oom_score_adj: Option<i32>,
     /// `tasks` files of resctrl groups that the child enters.
     pub rdt_tasks: RdtTasks,
+    /// Moved into the container's network namespace while the child waits before the pivot.
+    pub net_devices: Vec<NetDevice>,
     /// Run in the runtime's namespaces while the child waits before the pivot.
     pub runtime_hooks: Vec<Hook>,
     /// getrlimit(2) resources with soft and hard values, set as the very last thing.

@@ -161,6 +161,9 @@ fn refuse_own(draft: &Draft, joined: &Joined<'_>) -> Result<()> {
     let refused = |text: &str| Err(Error::usage(text.to_owned()).field(field.clone()).object(path.display()));
     match *nstype {
         clone::CLONE_NEWNS => refused("is the host's mount namespace: pinfold never mounts in the host's"),
+        clone::CLONE_NEWNET if !draft.net_devices.is_empty() => {
+            refused("is the host's: network devices cannot be moved into it")
+        }
         clone::CLONE_NEWUTS if draft.hostname.is_some() || draft.domainname.is_some() => {
             refused("is the host's: the name of the host would change")
         }

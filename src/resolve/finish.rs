@@ -102,6 +102,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
             by_own_right: around.facts.maps_own_ids_only,
             setgroups_denied: draft.setgroups_denied,
             oom_score_adj: process.oom_score_adj,
+            net_devices: draft.net_devices.clone(),
             runtime_hooks: hooks::runtime_hooks(draft),
             rdt_tasks: std::mem::take(&mut around.rdt_tasks),
             rlimits: process.rlimits.clone(),

@@ -9,7 +9,7 @@ use crate::plan::{Hook, HookKind, Reopened, Step};
 /// Before the pivot: the mounts are in place and the host's root is still there. The parent
 /// runs its hooks while the child waits, then the child runs those of its own namespaces.
 pub(super) fn before_pivot(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
-    if run_by_parent(draft).next().is_some() {
+    if run_by_parent(draft).next().is_some() || !draft.net_devices.is_empty() {
         list.add("/hooks", Step::MeetForHooks);
     }
     let HookStates { creating, .. } = &around.hook_states;

@@ -55,6 +55,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
         keep_fds: vec![],
         preserved_fds,
         parent: ParentPlan {
+            net_devices: vec![],
             runtime_hooks: vec![],
             rdt_tasks: crate::cgroup::RdtTasks::default(),
             id_maps: None,

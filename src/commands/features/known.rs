@@ -146,7 +146,7 @@ pub const INTEL_RDT: bool = true;
 /// `uidMappings` and `gidMappings` of mounts.
 pub const IDMAP: bool = true;
 /// `linux.netDevices`.
-pub const NET_DEVICES: bool = false;
+pub const NET_DEVICES: bool = true;
 
 /// Annotations that make the runtime do more than the rest of the configuration says: a file
 /// that it writes, and properties of the systemd unit (a prefix).
