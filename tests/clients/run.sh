@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 }
 binary=$1
 shift
-[ $# -gt 0 ] || set -- podman/v2 podman/v1
+[ $# -gt 0 ] || set -- podman/v2 podman/v1 containerd/v1 docker/v1
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
