@@ -218,7 +218,7 @@ fn wrong_values() -> Vec<Change> {
         ("/process/rlimits/0/type", json!("RLIMIT_NONE"), &["RLIMIT_NONE"]),
         ("/process/rlimits/0/soft", json!(99_999_999), &["above"]),
         ("/process/rlimits", json!([open_files, open_files]), &["twice"]),
-        ("/process/oomScoreAdj", json!(5000), &["EINVAL"]),
+        ("/process/oomScoreAdj", json!(5000), &["5000", "-1000 to 1000"]),
         ("/root", Value::Null, &["no root"]),
         ("/root/path", json!("none"), &["none", "(ENOENT)"]),
         ("/root/path", json!("config.json"), &["config.json", "not a directory"]),
@@ -248,10 +248,13 @@ fn wrong_values() -> Vec<Change> {
         ("/linux/namespaces/0/path", json!("/proc/self/ns/user"), &["another type"]),
         ("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]), &["user namespace"]),
         ("/linux/maskedPaths", json!(["relative"]), &["relative", "absolute"]),
-        ("/linux/sysctl", json!({"kernel.panic": "1"}), &["kernel.panic", "host"]),
+        ("/linux/sysctl", json!({"kernel.panic": "1"}), &["kernel.panic", "separate kernel namespace"]),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_MAYBE"}), &["SCMP_ACT_MAYBE"]),
         ("/linux/cgroupsPath", json!("/../../x"), &["'..'"]),
         ("/linux/rootfsPropagation", json!("odd"), &["odd"]),
+        ("/hooks", json!({"poststop": [{"path": "bin/x"}]}), &["/hooks/poststop/0/path", "absolute"]),
+        ("/hooks", json!({"prestart": [{"path": "/x", "timeout": 0}]}), &["/hooks/prestart/0/timeout"]),
+        ("/linux/intelRdt", json!({"closID": "a/b"}), &["/linux/intelRdt/closID"]),
     ]
 }
 

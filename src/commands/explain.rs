@@ -51,6 +51,9 @@ pub fn render(plan: &Plan, degraded: &[String]) -> String {
         let field = if planned.field.is_empty() { "-" } else { &planned.field };
         text.push_str(&format!("{index:3} {} [{field}]\n", planned.step.describe()));
     }
+    for hook in &plan.parent.runtime_hooks {
+        text.push_str(&format!("    parent: {} hook {}\n", hook.kind, hook.describe()));
+    }
     for (resource, soft, hard) in &plan.parent.rlimits {
         text.push_str(&format!("    parent: rlimit {resource} soft={soft} hard={hard}\n"));
     }

@@ -13,6 +13,9 @@ pub fn digest(plan: &Plan) -> String {
         hasher.update(format!("{} {}\n", planned.field, planned.step.describe()));
     }
     hasher.update(format!("{:?} {:?}\n", plan.parent.rlimits, plan.parent.scheduling));
+    for hook in &plan.parent.runtime_hooks {
+        hasher.update(format!("{} hook {}\n", hook.kind, hook.describe()));
+    }
     for argument in plan.program.argv.strings() {
         hasher.update(argument.as_bytes_with_nul());
     }

@@ -382,3 +382,32 @@ fn a_hook_may_ask_pinfold() {
     assert_eq!(place.said(), ["creating", "running"], "it is gone when poststop runs");
     place.dir.assert_nothing_left();
 }
+
+/// Descriptors that the caller left open, a directory of the host among them, reach no hook.
+#[test]
+fn no_descriptor_of_the_caller_reaches_a_hook() {
+    let mut place = Place::new("true");
+    let count = |kind: &str| match kind {
+        "startContainer" => json!([hook("ls /proc/self/fd | wc -l >>/tmp/log")]),
+        _ => json!([hook(&format!("ls /proc/self/fd | wc -l >>{}", place.log().display()))]),
+    };
+    let hooks: Value = KINDS.iter().map(|kind| ((*kind).to_owned(), count(kind))).collect();
+    place.set(hooks);
+    let mut command = std::process::Command::new("sh");
+    let line = r#"exec 3</ 9</etc/passwd; exec "$0" --root "$1" run --preserve-fds 1 --bundle "$2" "$3""#;
+    command.args(["-c", line, support::PINFOLD]).arg(place.dir.state_root());
+    let ran = support::run(command.args([place.bundle.text(), &place.id]));
+    // The program would have got descriptor 3, and a directory is refused for it: after the hooks
+    // that run at create.
+    assert!(ran.code() == 1 && ran.err.contains("directory"), "{ran:?}");
+    let said = place.said();
+    assert!(said.len() == 4 && said.iter().all(|count| count.trim() == "4"), "{said:?}");
+    let line = r#"exec 3</etc/passwd 9</; exec "$0" --root "$1" run --preserve-fds 1 --bundle "$2" "$3""#;
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", line, support::PINFOLD]).arg(place.dir.state_root());
+    std::fs::remove_file(place.log()).unwrap();
+    support::run(command.args([place.bundle.text(), &place.id])).ok();
+    let said = place.said();
+    assert!(said.len() == 6 && said.iter().all(|count| count.trim() == "4"), "{said:?}");
+    place.dir.assert_nothing_left();
+}
