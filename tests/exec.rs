@@ -248,3 +248,180 @@ fn exec_counts_against_the_limits_of_the_container() {
     let ran = container.finish(&[], &["/bin/sh", "-c", script]);
     assert!(ran.stderr.contains("fork") && ran.code() != Some(0), "{ran:?}");
 }
+
+/// All of a process that confines it, as the process itself sees it.
+const SEEN: &str = "grep -E '^(Uid|Gid|Groups|NoNewPrivs|Seccomp|Cap...|Umask|Cpus_allowed):' /proc/self/status; cat /proc/self/limits \
+    /proc/self/oom_score_adj /proc/self/personality; umask; pwd; echo $OWN; uname -m; chmod 700 . 2>&1; ulimit -a; \
+    for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n | tr -d 0-9; done";
+
+/// A container that is weaker than the default in nothing and stronger in everything that can be said.
+fn confined(config: &mut Value) {
+    let process = &mut config["process"];
+    process["noNewPrivileges"] = json!(true);
+    process["user"] = json!({"uid": 1234, "gid": 2345, "additionalGids": [77, 78], "umask": 0o027});
+    let caps = json!(["CAP_KILL", "CAP_NET_RAW"]);
+    process["capabilities"] = json!({"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": ["CAP_KILL"]});
+    process["rlimits"] = json!([
+        {"type": "RLIMIT_NOFILE", "soft": 333, "hard": 444}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+        {"type": "RLIMIT_NPROC", "soft": 555, "hard": 556},
+    ]);
+    process["oomScoreAdj"] = json!(321);
+    process["cwd"] = json!("/tmp");
+    process["env"].as_array_mut().unwrap().push(json!("OWN=the container's"));
+    config["linux"]["personality"] = json!({"domain": "LINUX32"});
+    config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": [{"names": ["chmod", "fchmodat", "fchmodat2"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+    });
+}
+
+/// The configuration's own process, with another program.
+fn own_process(container: &Container, seen: &str) -> String {
+    let bundle = container.place.path.join("bundle");
+    let config = bundle.join("config.json");
+    let mut document: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    document["process"]["args"] = json!(["/bin/sh", "-c", seen]);
+    fs::write(&config, document.to_string()).unwrap();
+    let ran = container.place.finish(container.place.pinfold(&[
+        "run",
+        "--bundle",
+        bundle.to_str().unwrap(),
+        &mark(),
+    ]));
+    assert_eq!(ran.code(), Some(0), "{ran:?}");
+    ran.stdout
+}
+
+#[test]
+fn exec_is_as_confined_as_the_container_in_every_field() {
+    let container = Container::with(confined);
+    let own = own_process(&container, SEEN);
+    for needed in [
+        "1234",
+        "77 78",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "333",
+        "444",
+        "321",
+        "0027",
+        "/tmp",
+        "the container's",
+        "i686",
+    ] {
+        assert!(own.contains(needed), "{needed}: {own}");
+    }
+    assert!(own.contains("Operation not supported"), "the filter: {own}");
+    assert_eq!(container.output(&[], &["/bin/sh", "-c", SEEN]), own, "by flags");
+
+    let file = container.place.path.join("process.json");
+    let env: Value = json!(["PATH=/usr/bin:/bin", "OWN=the container's"]);
+    fs::write(&file, json!({"args": ["/bin/sh", "-c", SEEN], "cwd": "/tmp", "env": env}).to_string())
+        .unwrap();
+    assert_eq!(container.output(&["--process", file.to_str().unwrap()], &[]), own, "by --process");
+}
+
+#[test]
+fn exec_changes_what_is_asked_for_and_nothing_else() {
+    let container = Container::with(|config| {
+        confined(config);
+        config["process"]["noNewPrivileges"] = json!(false);
+        config["linux"]["seccomp"] = Value::Null;
+    });
+    let own = container.output(&[], &["/bin/sh", "-c", SEEN]);
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let rows: [(&[&str], &[&str]); 7] = [
+        (&["--no-new-privs"], &["NoNewPrivs:\t1"]),
+        (&["--user", "4321"], &["Uid:\t4321\t4321\t4321\t4321"]),
+        (&["--user", "4321:5432"], &["Uid:\t4321\t4321\t4321\t4321", "Gid:\t5432\t5432\t5432\t5432"]),
+        (&["--additional-gids", "79", "-g", "80"], &["Groups:\t77 78 79 80 "]),
+        (&["--cwd", "/usr"], &["/usr"]),
+        (&["--env", "OWN=another"], &["another"]),
+        (&["--cap", "CAP_SYS_TIME"], &["CapBnd:\t0000000002002020"]),
+    ];
+    for (options, wanted) in rows {
+        let seen = container.output(options, &["/bin/sh", "-c", SEEN]);
+        let changed: Vec<String> =
+            lines(&seen).into_iter().filter(|line| !lines(&own).contains(line)).collect();
+        for line in wanted {
+            assert!(changed.iter().any(|other| other == line), "{options:?}: {line}: {changed:#?}");
+        }
+        let allowed = |line: &String| {
+            wanted.contains(&line.as_str()) || (options[0] == "--cap" && line.starts_with("Cap"))
+        };
+        assert!(changed.iter().all(allowed), "{options:?}: {changed:#?}");
+    }
+    for (options, said) in [
+        (&["--user", "nobody"][..], "a number is needed"),
+        (&["--user", "4294967295"], "an id is a decimal number"),
+        (&["--apparmor", "some-profile"], "apparmorProfile"),
+        (&["--process-label", "some:label"], "selinuxLabel"),
+        (&["--preserve-fds", "5"], "is not open"),
+    ] {
+        let ran = container.finish(options, &["/bin/true"]);
+        assert!(ran.code() == Some(255) && ran.stderr.contains(said), "{options:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn exec_waits_in_a_paused_container_only_if_told_to() {
+    let container = Container::new();
+    let verb = |verb: &str| {
+        let ran = container.place.finish(container.place.pinfold(&[verb, &container.id]));
+        assert_eq!(ran.code(), Some(0), "{ran:?}");
+    };
+    verb("pause");
+    let refused = container.finish(&[], &["/bin/true"]);
+    assert!(refused.code() == Some(255) && refused.stderr.contains("paused"), "{refused:?}");
+    let mut waiting = container.place.start(container.exec(&["--ignore-paused"], &["/bin/echo", "ran"]));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(waiting.child.try_wait().unwrap().is_none(), "it did not wait");
+    verb("resume");
+    let ran = container.place.wait(waiting);
+    assert_eq!((ran.code(), ran.stdout.as_str()), (Some(0), "ran\n"), "{ran:?}");
+}
+
+#[test]
+fn nothing_inside_sees_the_options_of_exec() {
+    let container = Container::new();
+    // Looks for as long as it runs, and ends by itself.
+    let look =
+        "for i in $(seq 400); do cat /proc/[0-9]*/cmdline 2>/dev/null; done | tr '\\0' '\\n' | sort -u";
+    let looking = container.place.start(container.exec(&[], &["/bin/sh", "-c", look]));
+    for _ in 0..20 {
+        container.output(&["--env", "OPTION=unseen-value", "--cwd", "/usr"], &["/bin/true"]);
+    }
+    let seen = container.place.wait(looking).stdout;
+    assert!(seen.contains("sleep"), "{seen}");
+    assert!(!seen.contains("unseen-value"), "{seen}");
+}
+
+#[test]
+fn exec_signals_and_lists_what_runs_in_a_sandbox_and_cannot_look_into_it() {
+    let place = Place::new();
+    let name = mark();
+    let mut command = place.pinfold(&[
+        "sandbox",
+        "--name",
+        &name,
+        "--detach",
+        "--timeout",
+        "30s",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 7' USR1; sleep 25 & wait",
+    ]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    assert_eq!(place.finish(command).code(), Some(0));
+    let exec = |script: &str| place.finish(place.pinfold(&["exec", &name, "sh", "-c", script]));
+    let listed = exec("ps -e -o pid,args");
+    assert!(listed.stdout.contains("sleep 25"), "{listed:?}");
+    // Landlock's rule for ptrace: no domain looks into one beside it.
+    let looked = exec("cat /proc/2/environ");
+    assert!(looked.code() != Some(0) && looked.stdout.is_empty(), "{looked:?}");
+    let killed = exec("kill -USR1 2 && sleep 0.3; kill -0 2");
+    assert!(killed.code() != Some(0), "{killed:?}");
+    let deleted = place.finish(place.pinfold(&["delete", "--force", &name]));
+    assert_eq!(deleted.code(), Some(0), "{deleted:?}");
+}

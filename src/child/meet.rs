@@ -20,6 +20,13 @@ impl Child<'_> {
         await_go(self.socket)
     }
 
+    /// /proc/PID/cmdline of who is seen from inside would show the options of the launch, the
+    /// host's paths and the values of `-e` among them, to whoever looks; no setting hides it.
+    pub(super) fn hide_arguments(&self) -> Done {
+        self.arguments.as_ref().ok_or(Errno::EINVAL)?.overwrite(b"pinfold");
+        Ok(())
+    }
+
     /// Tells the parent that this point is reached and waits for its word.
     pub(super) fn meet(&self, meeting: Meeting) -> Done {
         sys::socket::send_fd(self.socket, &[meeting as u8], None)?;

@@ -47,6 +47,8 @@ struct Child<'p> {
     found: usize,
     /// Whether the working directory is entered already.
     at_cwd: bool,
+    /// The memory of pinfold's own arguments, where they are to be hidden.
+    arguments: Option<sys::arguments::Arguments>,
     /// Whether this is the tool beside the init.
     in_tool: bool,
     /// The end of `start`, once it has said go.
@@ -54,7 +56,13 @@ struct Child<'p> {
 }
 
 /// Walks the Plan. Called in the child right after clone3; never returns.
-pub fn walk(plan: &Plan, records: &Records, socket: BorrowedFd<'_>, page: BorrowedFd<'_>) -> ! {
+pub fn walk(
+    plan: &Plan,
+    records: &Records,
+    socket: BorrowedFd<'_>,
+    page: BorrowedFd<'_>,
+    arguments: Option<sys::arguments::Arguments>,
+) -> ! {
     let mut child = Child {
         plan,
         records,
@@ -63,6 +71,7 @@ pub fn walk(plan: &Plan, records: &Records, socket: BorrowedFd<'_>, page: Borrow
         root: None,
         found: 0,
         at_cwd: false,
+        arguments,
         in_tool: false,
         starter: None,
     };
@@ -82,6 +91,7 @@ impl Child<'_> {
     fn take(&mut self, step: &Step) -> Done {
         match step {
             Step::AwaitRelease => self.await_release(),
+            Step::HideArguments => self.hide_arguments(),
             Step::JoinCgroup(files) => namespaces::join_cgroup(files),
             Step::BecomeRoot { setgroups } => credentials::become_root(*setgroups),
             Step::NewSession => namespaces::new_session(),

@@ -46,21 +46,24 @@ fn started(dir: &ContainerDir) -> Result<State> {
     let mut state = changes.load()?;
     // A frozen one would wait for ever.
     entry::status(&Host::read()?, &state)?.may(Action::Start, dir.id())?;
-    if !has_process(dir)? {
-        return Err(Error::usage("the configuration has no process to start").field("/process"));
-    }
+    let program = program(dir)?;
     let records = release(dir, &state, agent(dir, &state)?.as_ref())?;
     if !records.executed() {
-        return Err(failed(&records));
+        return Err(launch::failed_at_start(&records, &program));
     }
     state.phase = Phase::Started;
     changes.save(&state)?;
     Ok(state)
 }
 
-fn has_process(dir: &ContainerDir) -> Result<bool> {
+/// The program, as the configuration calls it.
+fn program(dir: &ContainerDir) -> Result<String> {
     let (spec, _) = super::bundle::parse(&dir.load_config()?)?;
-    Ok(spec.process().is_some())
+    let process = spec
+        .process()
+        .as_ref()
+        .ok_or_else(|| Error::usage("the configuration has no process to start").field("/process"))?;
+    Ok(process.args().iter().flatten().next().cloned().unwrap_or_default())
 }
 
 /// Says go, and waits until the process has executed or ended.
@@ -128,24 +131,5 @@ fn check_peer(stream: &OwnedFd, state: &State) -> Result<()> {
     match known.contains(&Some(peer.as_raw())) {
         true => Ok(()),
         false => Err(Error::new(Kind::IdentityChanged, "another process listens on the start socket")),
-    }
-}
-
-fn failed(records: &Records) -> Error {
-    let errno = records.failure().map(|failure| failure.errno);
-    match errno {
-        Some(Errno::ECANCELED) => launch::failed_hook(records, None),
-        Some(Errno::ENOENT) => Error::new(Kind::ExecNotFound, "exec: no such file or directory")
-            .field("/process/args/0")
-            .hint("the program, its interpreter (the `#!` line) or its ELF loader does not exist inside"),
-        Some(Errno::ENOEXEC) => {
-            Error::new(Kind::ExecNotExecutable, "exec: exec format error").field("/process/args/0")
-        }
-        Some(Errno::EACCES) => {
-            Error::new(Kind::ExecNotExecutable, "exec: permission denied").field("/process/args/0")
-        }
-        Some(errno) => Error::call("execve", errno).field("/process/args/0"),
-        None => Error::setup("the process ended before it executed its program")
-            .hint("a seccomp profile may deny execve itself"),
     }
 }

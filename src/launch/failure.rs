@@ -119,10 +119,30 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
     })
 }
 
-/// The texts that callers of runc match.
+/// What the records of a child say that another process assembled: of its steps only those
+/// after the word to start can have failed.
+pub fn failed_at_start(records: &Records, program: &str) -> Error {
+    match records.failure().map(|failure| failure.errno) {
+        Some(Errno::ECANCELED) => super::failed_hook(records, None),
+        Some(errno) if records.failed_last() => {
+            program_text(program, true, errno).field("/process/args/0").step(Step::Exec.name())
+        }
+        Some(errno) => {
+            Error::call("late_seccomp", errno).step("late_seccomp").field("/linux/seccomp").object(program)
+        }
+        None => Error::setup(format!("exec: \"{program}\": the process ended before it executed it"))
+            .field("/process/args/0")
+            .hint("a seccomp profile may deny execve itself, or it was killed"),
+    }
+}
+
 fn program_error(plan: &Plan, planned: &Planned, errno: Errno) -> Error {
-    let name = &plan.program.name;
     let found = matches!(planned.step, Step::Exec);
+    program_text(&plan.program.name, found, errno).field(planned.field.clone()).step(planned.step.name())
+}
+
+/// The texts that callers of runc match.
+fn program_text(name: &str, found: bool, errno: Errno) -> Error {
     let (kind, text, hint) = match errno {
         Errno::ENOENT if found => (
             Kind::ExecNotFound,
@@ -152,12 +172,7 @@ fn program_error(plan: &Plan, planned: &Planned, errno: Errno) -> Error {
             format!("exec: \"{name}\": permission denied"),
             "the file is not executable for this user, or lies on a noexec mount",
         ),
-        other => {
-            return Error::call("execve", other)
-                .object(name)
-                .field(planned.field.clone())
-                .step(planned.step.name());
-        }
+        other => return Error::call("execve", other).object(name),
     };
-    Error::new(kind, text).field(planned.field.clone()).hint(hint).step(planned.step.name())
+    Error::new(kind, text).hint(hint)
 }

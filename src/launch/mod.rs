@@ -21,7 +21,7 @@ mod watch;
 
 pub use agent::{LISTENER_WORD, check as check_agent, hand_over, listener_number, send};
 pub use channel::Channel;
-pub use failure::{describe_failure, failed};
+pub use failure::{describe_failure, failed, failed_at_start};
 pub use hook::{HookPlace, failed_hook, run_runtime_hook};
 pub use start::{Assembled, assemble, assemble_among, assemble_with};
 pub use supervise::{Cause, Ended, Ending, Stream, signals, supervise};

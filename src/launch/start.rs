@@ -15,6 +15,7 @@ use crate::child;
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::{BornIn, Hook, Meeting, Plan, Records, Step};
 use crate::sys;
+use crate::sys::arguments::Arguments;
 use crate::sys::clone::{CLONE_NEWPID, Cloned};
 use crate::sys::poll::{POLLIN, PollFd};
 
@@ -225,6 +226,8 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
     // first step takes it into the v1 hierarchies.
     let born_in = cgroup.and_then(Cgroup::unified_fd);
     let own_namespaces = enter(&plan.born_in)?;
+    let hides = plan.steps.iter().any(|planned| matches!(planned.step, Step::HideArguments));
+    let arguments = hides.then(Arguments::own).transpose().call("read").on("/proc/self/stat")?;
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let own_cpus = scheduling::before_clone(plan)?;
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
@@ -233,7 +236,7 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
             // pinfold's death: before PDEATHSIG is set, the end of this socket alone tells it.
             let Channel { parent, child, records, page, starting: _kept, .. } = channel;
             drop(parent);
-            child::walk(plan, &records, child.as_fd(), page.as_fd())
+            child::walk(plan, &records, child.as_fd(), page.as_fd(), arguments)
         }
         Cloned::Parent { pid, pidfd } => (pid.as_raw(), pidfd),
     };

@@ -9,6 +9,7 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Self::AwaitRelease => "await_release",
+            Self::HideArguments => "hide_arguments",
             Self::JoinCgroup(_) => "join_cgroup",
             Self::BecomeRoot { .. } => "become_root",
             Self::NewSession => "new_session",

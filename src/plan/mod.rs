@@ -296,6 +296,7 @@ pub enum Meeting {
 #[expect(missing_docs, reason = "describe.rs says what each does")]
 pub enum Step {
     AwaitRelease,
+    HideArguments,
     JoinCgroup(Vec<OwnedFd>),
     BecomeRoot { setgroups: bool },
     NewSession,

@@ -86,6 +86,11 @@ impl Records {
         self.failure().is_none() && finish != 0 && self.load(ENTERED) == finish
     }
 
+    /// Whether the child failed in its last step: in execve itself.
+    pub fn failed_last(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.index as u64 + 1 == self.load(FINISH))
+    }
+
     /// The init saw its main program end with this wait(2) status.
     pub fn main_ended(&self, raw_status: i32) {
         self.store(MAIN_STATUS, SET | u64::from(raw_status.cast_unsigned()));

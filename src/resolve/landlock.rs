@@ -17,8 +17,26 @@ use crate::sys::clone;
 
 /// The step, or `None` where this kernel has no Landlock.
 pub(super) fn step(draft: &Draft, kernel_abi: u32) -> Result<Option<Step>> {
+    scoped(draft, kernel_abi, BitFlags::all())
+}
+
+/// The step of a further program. Its domain stands beside that of the sandbox's own program,
+/// as no domain can be joined: scoped, it could not signal that or talk to it. Where the pid
+/// and network namespaces are the sandbox's they hold it inside, and no scope is added.
+pub(super) fn step_beside(draft: &Draft, kernel_abi: u32) -> Result<Option<Step>> {
+    let mut scopes = BitFlags::all();
+    if draft.new_namespaces & clone::CLONE_NEWPID != 0 {
+        scopes.remove(Scope::Signal);
+    }
+    if draft.new_namespaces & clone::CLONE_NEWNET != 0 {
+        scopes.remove(Scope::AbstractUnixSocket);
+    }
+    scoped(draft, kernel_abi, scopes)
+}
+
+fn scoped(draft: &Draft, kernel_abi: u32, scopes: BitFlags<Scope>) -> Result<Option<Step>> {
     let Some(abi) = abi(kernel_abi) else { return Ok(None) };
-    let ruleset = ruleset(abi, draft)?;
+    let ruleset = ruleset(abi, draft, scopes)?;
     Ok(Some(Step::Landlock { ruleset, rules: rules(draft, abi)?, flags: 0 }))
 }
 
@@ -35,7 +53,7 @@ pub(crate) fn abi(kernel_abi: u32) -> Option<ABI> {
     }
 }
 
-fn ruleset(abi: ABI, draft: &Draft) -> Result<OwnedFd> {
+fn ruleset(abi: ABI, draft: &Draft, scopes: BitFlags<Scope>) -> Result<OwnedFd> {
     let failed = |error: ::landlock::RulesetError| Error::setup(format!("landlock: {error}"));
     // What this ABI has must take effect in full: nothing is dropped silently.
     let mut ruleset = Ruleset::default()
@@ -47,8 +65,9 @@ fn ruleset(abi: ABI, draft: &Draft) -> Result<OwnedFd> {
         // On the host's network a tool may call out, and may not pose as a service of the host.
         ruleset = ruleset.handle_access(AccessNet::BindTcp).map_err(failed)?;
     }
-    if abi as u32 >= ABI::V6 as u32 {
-        ruleset = ruleset.scope(Scope::from_all(abi)).map_err(failed)?;
+    let scopes = Scope::from_all(abi) & scopes;
+    if !scopes.is_empty() {
+        ruleset = ruleset.scope(scopes).map_err(failed)?;
     }
     let created = ruleset.create().map_err(failed)?;
     Option::<OwnedFd>::from(created).ok_or_else(|| Error::setup("landlock: the kernel made no ruleset"))

@@ -60,6 +60,10 @@ fn own_ids_and_namespaces(
     around: &mut Surroundings<'_>,
 ) {
     list.add("", Step::AwaitRelease);
+    // Before anybody inside can see this process: the init, or one that enters another's pid namespace.
+    if draft.init || draft.join.iter().any(|join| join.nstype == clone::CLONE_NEWPID) {
+        list.add("", Step::HideArguments);
+    }
     join_cgroup(list, std::mem::take(&mut around.cgroup_files));
     list.add("", Step::Umask(0));
     entering::join_first(list, entering);
@@ -337,6 +341,7 @@ pub(super) fn path_c_string(path: &Path) -> Result<CString> {
 pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining) -> Result<Vec<Planned>> {
     let mut list = List { steps: vec![] };
     list.add("", Step::AwaitRelease);
+    list.add("", Step::HideArguments);
     join_cgroup(&mut list, joining.cgroup_files);
     let joins_pid = joining.nstypes & clone::CLONE_NEWPID != 0;
     let joins_user = joining.nstypes & clone::CLONE_NEWUSER != 0;
@@ -378,7 +383,7 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
     list.add("/process/cwd", Step::ProveCwd);
     list.add("/process/args/0", Step::FindProgram);
     if draft.landlock
-        && let Some(step) = landlock::step(draft, joining.landlock_abi)?
+        && let Some(step) = landlock::step_beside(draft, joining.landlock_abi)?
     {
         list.add("landlock", step);
     }

@@ -12,6 +12,7 @@
 //! It decides nothing: no policy, no fallback from one call to a weaker one.
 #![allow(unsafe_code)]
 
+pub mod arguments;
 pub mod bpf;
 pub mod caps;
 pub mod clock;

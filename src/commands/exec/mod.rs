@@ -3,6 +3,7 @@
 //! container's own.
 
 mod group;
+mod inherit;
 
 use nix::unistd::Pid;
 
@@ -113,22 +114,25 @@ fn check_status(state: &State, cgroup: Option<&Cgroup>, args: &ExecArgs, id: &st
 
 /// The container's Draft with the process that is asked for, and what of that process was left out.
 fn draft(dir: &ContainerDir, state: &State, args: &ExecArgs, host: &Host) -> Result<(Draft, Vec<String>)> {
-    let (mut spec, _) = bundle::parse(&dir.load_config()?)?;
+    let configuration = dir.load_config()?;
+    let (mut spec, _) = bundle::parse(&configuration)?;
+    // Of the container's own process: what `exec` asks for changes no rule of the filter.
+    let extras = match state.kind {
+        ContainerKind::Oci => Extras::oci(),
+        ContainerKind::Sandbox => crate::commands::sandbox::kept_extras(&spec)?,
+    };
     let container = spec
         .process()
         .clone()
         .ok_or_else(|| Error::usage("the container has no process").field("/process"))?;
     let (process, warnings) = match &args.process {
         Some(file) => {
-            bundle::parse_process(&text_file::read(file.as_path(), PROCESS_LIMIT).at("--process")?)?
+            let text = text_file::read(file.as_path(), PROCESS_LIMIT).at("--process")?;
+            bundle::parse_process(&inherit::completed(&text, &configuration)?)?
         }
         None => (from_flags(container, args)?, vec![]),
     };
     spec.set_process(Some(process));
-    let extras = match state.kind {
-        ContainerKind::Oci => Extras::oci(),
-        ContainerKind::Sandbox => super::sandbox::kept_extras(&spec)?,
-    };
     Ok((draft::build(&spec, &extras, &host.facts)?, warnings))
 }
 
