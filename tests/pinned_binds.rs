@@ -56,7 +56,7 @@ const SWAPS: &[Swap] = &[
             fs::rename(dir.join("good"), dir.join("spot")).unwrap();
             symlink("secret", dir.join("other")).unwrap();
         },
-        swap: exchange,
+        swap: exchange_briefly,
     },
     Swap {
         name: "a parent exchanged with a link",
@@ -68,7 +68,7 @@ const SWAPS: &[Swap] = &[
             fs::rename(dir.join("secret"), dir.join("secret-parent/below")).unwrap();
             symlink("secret-parent", dir.join("other")).unwrap();
         },
-        swap: exchange,
+        swap: exchange_briefly,
     },
 ];
 
@@ -113,6 +113,16 @@ fn replace_file(dir: &Path, number: u64) {
 fn exchange(dir: &Path, _: u64) {
     let (spot, other) = (dir.join("spot"), dir.join("other"));
     renameat2(AT_FDCWD, &spot, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE).unwrap();
+}
+
+/// The link is there for a moment only: where one is seen at all the launch is refused, and what
+/// is to be met is the program that looks at the directory and then opens the link.
+fn exchange_briefly(dir: &Path, number: u64) {
+    exchange(dir, number);
+    let until = Instant::now() + Duration::from_micros(5);
+    while Instant::now() < until {}
+    exchange(dir, number);
+    std::thread::sleep(Duration::from_micros(100));
 }
 
 /// Runs `body` while the swap goes on beside it.
