@@ -115,14 +115,15 @@ fn exchange(dir: &Path, _: u64) {
     renameat2(AT_FDCWD, &spot, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE).unwrap();
 }
 
-/// The link is there for a moment only: where one is seen at all the launch is refused, and what
+/// The link is there for moments only: where one is seen at all the launch is refused, and what
 /// is to be met is the program that looks at the directory and then opens the link.
 fn exchange_briefly(dir: &Path, number: u64) {
     exchange(dir, number);
-    let until = Instant::now() + Duration::from_micros(5);
+    let moment = Duration::from_micros([5, 50, 250][usize::try_from(number % 3).unwrap()]);
+    let until = Instant::now() + moment;
     while Instant::now() < until {}
     exchange(dir, number);
-    std::thread::sleep(Duration::from_micros(100));
+    std::thread::sleep(Duration::from_micros(150));
 }
 
 /// Runs `body` while the swap goes on beside it.
