@@ -169,6 +169,22 @@ fn the_supervisor_decides_after_create_and_in_exec() {
     dir.assert_nothing_left();
 }
 
+/// The calls of a container whose supervisor is gone fail; they do not wait for ever.
+#[test]
+fn without_its_supervisor_a_call_fails() {
+    let dir = Dir::new();
+    let listener = UnixListener::bind(dir.join("agent")).unwrap();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        // The descriptor is closed at once.
+        pinfold::sys::socket::recv_fd(stream.as_fd(), &mut [0; 1 << 16]).unwrap();
+    });
+    let script = "sleep 0.2; mkdir /tmp/x 2>&1; exit 0";
+    let ran = asks(&dir, "bundle", script, &json!(["mkdir", "mkdirat"]), true).run(&dir, &dir.id("gone"));
+    assert!(ran.ok().ends_with("Function not implemented\n"), "{ran:?}");
+    dir.assert_nothing_left();
+}
+
 /// What pinfold calls itself may be asked about too, but for the two by which the listener travels.
 #[test]
 fn pinfold_s_own_calls_may_be_asked_about() {
@@ -261,6 +277,7 @@ fn a_listener_that_cannot_be_sent_ends_the_launch() {
     let ran = bundle.run(&dir, &dir.id("run"));
     assert_eq!((ran.code(), ran.out.as_str()), (1, ""), "{ran:?}");
     assert!(ran.err.contains("/linux/seccomp/listenerPath") && ran.err.contains("ECONNREFUSED"), "{ran:?}");
+    assert!(ran.err.contains("failed to connect with seccomp agent"), "{ran:?}");
     let id = dir.id("create");
     dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
     let ran = dir.pinfold(&["start", &id]);

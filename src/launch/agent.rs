@@ -36,7 +36,7 @@ pub fn listener_number(word: &[u8]) -> Option<i32> {
 /// Nobody listens at the path, or this caller may not reach into the process.
 pub fn hand_over(agent: &Agent, pid: i32, pidfd: BorrowedFd<'_>, number: i32) -> Result<()> {
     let listener = sys::pidfd::pidfd_getfd(pidfd, number).call("pidfd_getfd").at(FIELD)?;
-    send(&agent.path, agent.message(pid).as_bytes(), listener.as_fd()).at(FIELD)
+    send(&agent.path, agent.message(pid).as_bytes(), listener.as_fd()).at(FIELD).map_err(unreachable)
 }
 
 /// Whether somebody can listen there at all: known at `create`, before anything is made.
@@ -44,7 +44,12 @@ pub fn hand_over(agent: &Agent, pid: i32, pidfd: BorrowedFd<'_>, number: i32) ->
 /// # Errors
 /// No such socket.
 pub fn check(agent: &Agent) -> Result<()> {
-    open_socket(&agent.path).on(agent.path.display()).at(FIELD).map(drop)
+    open_socket(&agent.path).on(agent.path.display()).at(FIELD).map(drop).map_err(unreachable)
+}
+
+/// runc's words, which callers match.
+fn unreachable(error: Error) -> Error {
+    error.hint("failed to connect with seccomp agent: start the supervisor before the container")
 }
 
 /// Sends bytes with a descriptor to a stream socket.

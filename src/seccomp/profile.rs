@@ -181,8 +181,7 @@ impl Builder {
     /// The listener has to be handed over after the load; runc refuses `write` for the same reason.
     fn check_notify(&self, index: usize, action: Action, calls: &[&Call]) -> Result<()> {
         if action == Action::Notify && calls.iter().any(|call| call.name == "write") {
-            let text =
-                "SCMP_ACT_NOTIFY cannot be used for write: the launch itself would wait for the supervisor";
+            let text = "SCMP_ACT_NOTIFY cannot be used for the write syscall: the launch itself would wait for the supervisor";
             return Err(Error::usage(text).field(self.at(&format!("syscalls/{index}/names"))));
         }
         Ok(())
