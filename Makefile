@@ -24,7 +24,7 @@ help:
 	@echo 'make deny       licences, advisories and sources of the dependencies'
 	@echo 'make test       all tests, here and in the virtual machine; installs what they need'
 	@echo 'make vm         only those in the virtual machine; FILTER=TEXT for some of them'
-	@echo 'make soak       the races and the random kills with ten times as many launches'
+	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      comparison with crun, runc and bubblewrap'
 	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR= BINARY='
@@ -55,7 +55,7 @@ vm:
 # The same tests with the counts that take their time.
 soak:
 	tests/setup.sh host
-	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless -- --nocapture
+	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak -- --nocapture
 
 fuzz:
 	cd fuzz && for target in $$(cargo +nightly fuzz list); do \

@@ -436,3 +436,38 @@ fn a_paused_container_is_not_started() {
     dir.pinfold(&["delete", "--force", &id]).ok();
     dir.assert_nothing_left();
 }
+
+/// The image may have put anything in the place of its passwd: nothing is opened that is no file, and
+/// nothing outside is read.
+#[test]
+fn home_comes_from_the_containers_own_accounts() {
+    let dir = Dir::new();
+    let line = "seven:x:7:7::/home/seven:/bin/sh\n";
+    let outside = dir.write("outside", line);
+    let mut bundle = Bundle::script(&dir, "bundle", "echo $HOME");
+    bundle.edit(|config| {
+        config["process"]["user"] = json!({"uid": 7, "gid": 7});
+        config["process"]["rlimits"] = json!([]);
+    });
+    let passwd = bundle.rootfs().join("etc/passwd");
+    let home = |expected: &str| {
+        let ran = bundle.run(&dir, &dir.id("home"));
+        assert_eq!(ran.ok(), format!("{expected}\n"), "{:?}", fs::symlink_metadata(&passwd));
+        fs::remove_file(&passwd).ok();
+    };
+    home("/");
+    fs::write(&passwd, line).unwrap();
+    home("/home/seven");
+    symlink(&outside, &passwd).unwrap();
+    home("/");
+    fs::write(bundle.rootfs().join("tmp/inside"), line).unwrap();
+    symlink("/tmp/inside", &passwd).unwrap();
+    home("/home/seven");
+    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    home("/");
+    let device = nix::sys::stat::makedev(1, 5);
+    nix::sys::stat::mknod(&passwd, nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::S_IRWXU, device)
+        .unwrap();
+    home("/");
+    dir.assert_nothing_left();
+}

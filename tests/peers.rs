@@ -54,6 +54,8 @@ impl Peers {
         for who in ["runc", "pinfold"] {
             let mut bundle = Bundle::script(&self.dir, &format!("{who}-bundles/{name}"), script);
             bundle.edit(|config| config["process"]["rlimits"] = json!([]));
+            let users = "root:x:0:0::/root:/bin/sh\nseven:x:7:7::/home/seven:/bin/sh\n";
+            fs::write(bundle.rootfs().join("etc/passwd"), users).unwrap();
         }
     }
 
@@ -260,6 +262,7 @@ fn a_life_is_told_as_runc_tells_it() {
 fn run_and_exec_pass_the_programs_end_through() {
     let peers = Peers::new();
     peers.bundle("sleeper", "sleep 100");
+    peers.bundle("env", "env");
     peers.bundle("three", "echo out; echo err >&2; exit 3");
     peers.bundle("signal", "(sleep 0.1; kill -KILL 1) & kill -TERM $$; sleep 0.3; exit 4");
     peers.agree(&[
@@ -268,6 +271,7 @@ fn run_and_exec_pass_the_programs_end_through() {
         ("run -b %/three @", 1, Empty, "container with given ID already exists"),
         ("delete @", 0, Empty, ""),
         ("run -b %/signal @", 4, Empty, ""),
+        ("run -b %/env @", 0, Same, ""),
         ("run -d -b %/sleeper @", 0, Empty, ""),
         ("exec @ sh -c exit~7", 7, Empty, ""),
         ("exec @ sh -c kill~-KILL~$$", 137, Empty, ""),
@@ -278,6 +282,10 @@ fn run_and_exec_pass_the_programs_end_through() {
         ("exec @ /etc", 255, Empty, "exec: \"/etc\": is a directory"),
         ("exec --cwd /missing @ true", 255, Empty, "o such file or directory"),
         ("exec --cwd /etc @ pwd", 0, Same, ""),
+        ("exec @ env", 0, Same, ""),
+        ("exec --user 7 @ env", 0, Same, ""),
+        ("exec --user 8 @ env", 0, Same, ""),
+        ("exec -e HOME=/given @ env", 0, Same, ""),
         ("exec --user x @ true", 255, Empty, "x"),
         ("exec --user 7 @ id -u", 0, Same, ""),
         ("exec --user 7:8 @ id -g", 0, Same, ""),
@@ -375,6 +383,59 @@ fn the_version_begins_as_runcs() {
     };
     for line in ["--version", "-v"] {
         assert_eq!(heads(peers.runc(line).ok()), heads(peers.pinfold(line).ok()), "{line}");
+    }
+    peers.tidy();
+}
+
+/// The paths of all keys that hold something else than names of a caller's own.
+fn keys(value: &Value, at: &str, found: &mut Vec<String>) {
+    for (key, value) in value.as_object().into_iter().flatten().filter(|(key, _)| *key != "annotations") {
+        let path = format!("{at}/{key}");
+        keys(value, &path, found);
+        found.push(path);
+    }
+}
+
+/// What runc has and pinfold has not is not in the list of pinfold.
+#[test]
+fn features_are_told_under_runcs_keys() {
+    let peers = Peers::new();
+    let [theirs, ours] = [peers.runc("features"), peers.pinfold("features")].map(|ran| {
+        let mut found = vec![];
+        keys(&serde_json::from_str(ran.ok()).unwrap(), "", &mut found);
+        found
+    });
+    let missing: Vec<_> = theirs.iter().filter(|key| !ours.contains(key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    peers.tidy();
+}
+
+/// Callers read the last line of the log for the reason of a failure.
+#[test]
+fn the_log_has_runcs_lines() {
+    let peers = Peers::new();
+    let lines = |who: &str, ran: &dyn Fn(&str) -> Ran, format: &str| -> Vec<String> {
+        let log = peers.dir.text(&format!("{who}-{format}.log"));
+        assert_eq!(ran(&format!("--log {log} --log-format {format} state @")).code(), 1);
+        assert_eq!(ran(&format!("--log {log} --log-format {format} delete -f @")).code(), 0);
+        fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()
+    };
+    for format in ["json", "text"] {
+        let theirs = lines("runc", &|line| peers.runc(line), format);
+        let ours = lines("pinfold", &|line| peers.pinfold(line), format);
+        assert_eq!((theirs.len(), ours.len()), (1, 1), "{theirs:?} {ours:?}");
+        assert!(ours[0].contains(GONE), "{ours:?}");
+        if format == "json" {
+            let [theirs, ours] =
+                [&theirs[0], &ours[0]].map(|line| serde_json::from_str::<Value>(line).unwrap());
+            assert_eq!(shape(&theirs).to_string(), shape(&ours).to_string());
+            assert_eq!(theirs["level"], ours["level"]);
+        } else {
+            assert!(
+                theirs[0].contains(" level=error msg=") && ours[0].contains(" level=error msg="),
+                "{ours:?}"
+            );
+        }
     }
     peers.tidy();
 }

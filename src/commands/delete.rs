@@ -24,8 +24,14 @@ fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     };
     let host = Host::read()?;
     let state = {
-        let changes = dir.lock_changes()?;
-        let state = changes.load()?;
+        let found = dir.lock_changes().and_then(|changes| Ok((changes.load()?, changes)));
+        let (state, _changes) = match found {
+            // Its launcher died, or is, before it wrote anything: what it made is swept.
+            Err(error) if force && error.errno().is_none() => {
+                return entry::sweep(root, &host, entry::Thorough::No).map(|_| ());
+            }
+            other => other?,
+        };
         let status = entry::status(&host, &state)?;
         if !force {
             status.may(Action::Delete, id)?;

@@ -7,6 +7,7 @@ use super::host::Host;
 use super::output;
 use crate::cli::{Global, ListFormat, PsArgs};
 use crate::error::{Call, Context, Error, ExitCode, Result};
+use crate::state::State;
 
 /// Lists them: pids as JSON, or the host's ps(1) filtered by them.
 ///
@@ -17,7 +18,7 @@ pub fn run(global: &Global, args: &PsArgs) -> Result<ExitCode> {
     let dir = root.open_container(&args.id.to_string())?;
     let state = dir.load()?;
     let host = Host::read()?;
-    let cgroup = entry::open_cgroup(&host, &state)?.ok_or_else(|| Error::usage("container not running"))?;
+    let cgroup = entry::open_cgroup(&host, &state)?.ok_or_else(|| without_cgroup(&state))?;
     let mut pids: Vec<i32> = cgroup.processes()?.into_iter().map(nix::unistd::Pid::as_raw).collect();
     pids.sort_unstable();
     let text = match args.format {
@@ -29,6 +30,13 @@ pub fn run(global: &Global, args: &PsArgs) -> Result<ExitCode> {
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn without_cgroup(state: &State) -> Error {
+    match state.cgroup.is_empty() {
+        true => Error::setup("the container has no cgroup that would know its processes"),
+        false => Error::usage("container not running"),
+    }
 }
 
 fn table(pids: &[i32], args: &PsArgs) -> Result<String> {

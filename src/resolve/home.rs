@@ -6,9 +6,10 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::sys::stat::Mode;
 
 use crate::sys;
 
@@ -22,17 +23,19 @@ pub(super) fn home(root: Option<BorrowedFd<'_>>, uid: u32) -> CString {
     CString::new(format!("HOME={home}")).unwrap_or_else(|_nul| c"HOME=/".to_owned())
 }
 
-/// Not through a mount: another filesystem there could be one that never answers.
+/// Not through a mount: another filesystem there could be one that never answers. Opened as a path
+/// first, and read when that is a file: opening a device already does something.
 fn accounts(root: BorrowedFd<'_>) -> Option<String> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
-        .resolve(
-            ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV,
-        );
-    let file = nix::fcntl::openat2(root, "etc/passwd", how).ok()?;
-    if sys::file::stat(file.as_fd()).ok()?.mode & libc::S_IFMT != libc::S_IFREG {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(
+        ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV,
+    );
+    let found = nix::fcntl::openat2(root, "etc/passwd", how).ok()?;
+    if sys::file::stat(found.as_fd()).ok()?.mode & libc::S_IFMT != libc::S_IFREG {
         return None;
     }
+    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open(again.as_str(), flags, Mode::empty()).ok()?;
     let mut bytes = vec![];
     File::from(file).take(LIMIT).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())

@@ -90,6 +90,11 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it ends, however that is.
+    pub fn end(mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Waits until it ends; at the deadline its process group is killed and the test fails.
     #[track_caller]
     pub fn wait(mut self) -> Ran {

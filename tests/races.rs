@@ -1,0 +1,168 @@
+//! Promise: verbs that meet on one container leave it in one of its states, and nothing beside it.
+//! One of them wins; the others say why they did not.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use support::{Bundle, Dir, Ran, Running, await_that, count, start};
+
+/// Starts all lines at once and waits for them.
+fn at_once(dir: &Dir, lines: &[Vec<&str>]) -> Vec<Ran> {
+    let running: Vec<_> = lines.iter().map(|line| start(&mut dir.command(line))).collect();
+    running.into_iter().map(Running::wait).collect()
+}
+
+/// Ended by itself, with a code of its own and, if it failed, one line about it.
+#[track_caller]
+fn sound(ran: &Ran) {
+    assert!([0, 1, 255].contains(&ran.code()), "{ran:?}");
+    assert!(!ran.err.contains("panicked"), "{ran:?}");
+    assert_eq!(ran.code() == 0, !ran.err.contains("error"), "{ran:?}");
+}
+
+fn state(dir: &Dir, id: &str) -> Value {
+    serde_json::from_str(dir.pinfold(&["state", id]).ok()).unwrap()
+}
+
+#[test]
+fn of_many_starts_exactly_one_wins() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "echo once >>/tmp/started; sleep 100");
+    let id = dir.id("starts");
+    for _ in 0..3 * count() {
+        dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+        let all = at_once(&dir, &vec![vec!["start", id.as_str()]; 6]);
+        all.iter().for_each(sound);
+        assert_eq!(all.iter().filter(|ran| ran.code() == 0).count(), 1, "{all:?}");
+        for lost in all.iter().filter(|ran| ran.code() != 0) {
+            assert!(lost.err.contains("cannot start an already running container"), "{lost:?}");
+        }
+        dir.pinfold(&["delete", "--force", &id]).ok();
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn a_delete_during_start_leaves_nothing() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("delete");
+    for round in 0..6 * count() {
+        dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+        let mut lines = vec![vec!["start", &id], vec!["delete", "--force", &id], vec!["state", &id]];
+        lines.rotate_left(round % 3);
+        at_once(&dir, &lines).iter().for_each(sound);
+        dir.pinfold(&["delete", "--force", &id]).ok();
+        assert_eq!(dir.pinfold(&["list", "-q"]).ok(), "");
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn a_kill_or_delete_during_create_is_answered() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("kill");
+    for round in 0..8 * count() {
+        let creating = start(&mut dir.command(&["create", "--bundle", bundle.text(), &id]));
+        std::thread::sleep(Duration::from_millis(u64::try_from(round % 8).unwrap() * 3));
+        let lines = [
+            vec!["kill", &id, "KILL"],
+            vec!["state", &id],
+            vec!["exec", &id, "true"],
+            vec!["delete", "-f", &id],
+        ];
+        let others = at_once(&dir, &lines[..3 + round % 2]);
+        others.iter().for_each(sound);
+        sound(&creating.wait());
+        dir.pinfold(&["delete", "--force", &id]).ok();
+        assert_eq!(dir.pinfold(&["list", "-q"]).ok(), "");
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn pauses_and_resumes_end_in_one_state() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("pauses");
+    dir.pinfold(&["run", "--detach", "--bundle", bundle.text(), &id]).ok();
+    for _ in 0..4 * count() {
+        at_once(&dir, &[vec!["pause", &id], vec!["resume", &id], vec!["pause", &id], vec!["state", &id]])
+            .iter()
+            .for_each(sound);
+        if state(&dir, &id)["status"] == "paused" {
+            dir.pinfold(&["resume", &id]).ok();
+        }
+        assert_eq!(state(&dir, &id)["status"], "running");
+        dir.pinfold(&["exec", &id, "true"]).ok();
+    }
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}
+
+/// Whoever killed the first process, the container is then stopped, and so it is told.
+#[test]
+fn a_first_process_that_died_by_itself_is_a_stopped_container() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("died");
+    for started in [false, true] {
+        dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+        if started {
+            dir.pinfold(&["start", &id]).ok();
+        }
+        let pid = i32::try_from(state(&dir, &id)["pid"].as_i64().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        await_that("it is stopped", || state(&dir, &id)["status"] == "stopped");
+        assert_eq!(state(&dir, &id)["pid"], 0);
+        for (verb, words) in [
+            ("start", "cannot start a container that has stopped"),
+            ("kill", "container not running"),
+            ("pause", "container not running"),
+        ] {
+            let ran = dir.pinfold(&[verb, &id]);
+            assert!(ran.code() == 1 && ran.err.contains(words), "{ran:?}");
+        }
+        dir.pinfold(&["delete", &id]).ok();
+    }
+    dir.assert_nothing_left();
+}
+
+/// A runtime that crashes while it creates: what it left is found under its name, and goes.
+#[test]
+fn a_create_that_is_killed_can_be_deleted_and_made_again() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("crash");
+    for round in 0..20 * count() {
+        let creating = start(&mut dir.command(&["create", "--bundle", bundle.text(), &id]));
+        std::thread::sleep(Duration::from_millis(u64::try_from(round % 20).unwrap() * 2));
+        let pid = Pid::from_raw(i32::try_from(creating.id()).unwrap());
+        // It may have ended just now.
+        kill(pid, Signal::SIGKILL).ok();
+        creating.end();
+        let listed = dir.pinfold(&["list", "-q"]);
+        assert!(["", &format!("{id}\n")].contains(&listed.ok()), "{listed:?}");
+        dir.pinfold(&["delete", "--force", &id]).ok();
+    }
+    dir.assert_nothing_left();
+    dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    // Without a delete the next launch sweeps it, or refuses the id.
+    let creating = start(&mut dir.command(&["create", "--bundle", bundle.text(), &id]));
+    std::thread::sleep(Duration::from_millis(8));
+    kill(Pid::from_raw(i32::try_from(creating.id()).unwrap()), Signal::SIGKILL).ok();
+    creating.end();
+    sound(&dir.pinfold(&["create", "--bundle", bundle.text(), &id]));
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    fs::metadata(dir.state_root()).unwrap();
+    dir.assert_nothing_left();
+}
