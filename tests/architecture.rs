@@ -259,6 +259,45 @@ fn the_tests_that_security_names_exist() {
     }
 }
 
+/// What docs/checklist.md may name beside tests in Rust.
+fn proofs() -> BTreeSet<String> {
+    let mut proofs = tests();
+    let bundles = read("tests/same_view/bundles.rs").split_whitespace().collect::<Vec<_>>().join(" ");
+    let bundles = bundles.replace("( \"", "(\"");
+    for start in ["plain(\"", "with(\""] {
+        proofs
+            .extend(bundles.split(start).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+    }
+    let cases = read("tests/cgroup/cases.rs");
+    proofs.extend(cases.lines().filter_map(|line| Some(line.trim().split_once(" in ")?.0.to_owned())));
+    for suite in ["podman", "containerd", "docker"] {
+        let text = read(&format!("tests/clients/{suite}.sh"));
+        proofs.extend(text.lines().filter_map(|line| Some(line.strip_suffix("() {")?.to_owned())));
+    }
+    for case in fs::read_dir(path("tests/vm/cases")).unwrap() {
+        proofs.extend(case.unwrap().path().file_stem().and_then(|name| Some(name.to_str()?.to_owned())));
+    }
+    proofs
+}
+
+#[test]
+fn the_checklist_names_a_proof_in_each_row() {
+    let proofs = proofs();
+    let places = ["kernel", "VM", "kernel, VM", "format", "refused", "not yet"];
+    for part in ["## config.md", "## Mount options", "## config-linux.md", "## runtime.md", "## features.md"]
+    {
+        for row in table("docs/checklist.md", part) {
+            let [number, what, place, by] = row.as_slice() else { panic!("{row:?}") };
+            assert!(places.contains(&place.as_str()), "{number} {what}: `{place}` is no place");
+            let named = quoted(by);
+            assert_eq!(named.is_empty(), place == "not yet", "{number} {what}");
+            for name in named {
+                assert!(proofs.contains(&name), "{number} {what}: there is no `{name}`");
+            }
+        }
+    }
+}
+
 /// The fields and options that the code refuses as not supported, by their last word.
 fn refused() -> BTreeSet<String> {
     let mut files = vec![];
@@ -292,8 +331,15 @@ fn the_readme_names_all_that_is_refused_and_no_more() {
 
 #[test]
 fn links_between_the_documents_lead_somewhere() {
-    let documents =
-        ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/seccomp.md"];
+    let documents = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/seccomp.md",
+        "docs/clients.md",
+    ];
     for document in documents {
         let folder = path(document).parent().unwrap().to_owned();
         let text = read(document);
