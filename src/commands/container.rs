@@ -180,7 +180,7 @@ fn in_cgroup(
         pivot: !args.no_pivot,
         keyring: !args.no_new_keyring,
         preserved_fds: preserved::count(args.preserve_fds)?,
-        hook_states: hooks::states(draft, &entry.state()?)?,
+        hook_states: hooks::states(draft, entry)?,
         ..Surroundings::foreground(&host.facts)
     };
     let mut finished = resolve::finish(draft, facts, around)?;

@@ -6,6 +6,7 @@
 use std::os::fd::BorrowedFd;
 
 use super::bundle;
+use super::entry::Entry;
 use crate::draft::{self, Draft, DraftHook};
 use crate::error::Result;
 use crate::launch::{self, HookPlace};
@@ -18,10 +19,11 @@ use crate::state::{ContainerDir, ContainerKind, State, Status};
 ///
 /// # Errors
 /// A state that cannot be rendered.
-pub fn states(draft: &Draft, state: &State) -> Result<HookStates> {
+pub fn states(draft: &Draft, entry: &Entry) -> Result<HookStates> {
     if draft.hooks.is_empty() {
         return Ok(HookStates::default());
     }
+    let state = &entry.state()?;
     let of = |status| -> Result<HookState> {
         let (head, tail) = hook_input_around_pid(state, status)?;
         Ok(HookState { head: head.into_bytes(), tail: tail.into_bytes() })

@@ -41,9 +41,10 @@ pub fn join(state: &State) -> Result<RdtTasks> {
 /// # Errors
 /// rmdir(2).
 pub fn remove(state: &State) -> Result<()> {
-    match (&state.rdt, Resctrl::open_if_mounted()?) {
-        (Some(record), Some(resctrl)) => resctrl.remove(record),
-        _ => Ok(()),
+    let Some(record) = &state.rdt else { return Ok(()) };
+    match Resctrl::open_if_mounted()? {
+        Some(resctrl) => resctrl.remove(record),
+        None => Ok(()),
     }
 }
 
@@ -90,7 +91,8 @@ fn enter(resctrl: &Resctrl, rdt: &Rdt, id: &str, cgroup: &Cgroup) -> Result<RdtR
 /// A file that cannot be read.
 pub fn statistics(state: &State) -> Result<Map<String, Value>> {
     let mut told = Map::new();
-    let (Some(record), Some(resctrl)) = (&state.rdt, Resctrl::open_if_mounted()?) else { return Ok(told) };
+    let Some(record) = &state.rdt else { return Ok(told) };
+    let Some(resctrl) = Resctrl::open_if_mounted()? else { return Ok(told) };
     let [own, root] = resctrl.schemata(record)?;
     for (schemata, end) in [(root, "_root"), (own, "")] {
         for (resource, name) in [("L3", "l3_cache_schema"), ("MB", "mem_bw_schema")] {
