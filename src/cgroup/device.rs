@@ -38,6 +38,10 @@ impl DeviceAccess {
     pub const ALL: Self = Self(7);
     /// mknod(2) alone.
     pub const MKNOD: Self = Self(1);
+    /// Reading alone.
+    pub const READ: Self = Self(2);
+    /// Reading and writing.
+    pub const READ_WRITE: Self = Self(6);
 
     /// The bits as BPF_DEVCG_ACC_* has them.
     pub(super) fn bits(self) -> u8 {
@@ -110,6 +114,18 @@ pub struct DeviceRule {
     pub access: DeviceAccess,
 }
 
+impl fmt::Display for DeviceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            DeviceKind::All => 'a',
+            DeviceKind::Block => 'b',
+            DeviceKind::Char => 'c',
+        };
+        let number = |number: Option<u64>| number.map_or_else(|| "*".to_owned(), |number| number.to_string());
+        write!(f, "{kind} {}:{} {}", number(self.major), number(self.minor), self.access)
+    }
+}
+
 impl DeviceRule {
     /// A rule that allows `access` to a character device.
     const fn character(major: Option<u64>, minor: Option<u64>, access: DeviceAccess) -> Self {
@@ -135,6 +151,20 @@ impl DeviceRule {
     /// Whether the rule is about every access to every device.
     pub(super) fn is_total(&self) -> bool {
         self.is_every_device() && self.access == DeviceAccess::ALL
+    }
+
+    /// Whether every access to every device that `asked` allows is allowed by this rule too.
+    pub fn covers(&self, asked: &Self) -> bool {
+        let kind = self.kind == DeviceKind::All || self.kind == asked.kind;
+        let number = |own: Option<u64>, asked: Option<u64>| own.is_none() || own == asked;
+        let access = asked.access.without(self.access).is_empty();
+        kind && number(self.major, asked.major) && number(self.minor, asked.minor) && access
+    }
+
+    /// What it says of reading and writing; `None` for a rule about mknod(2) alone.
+    pub fn of_open(&self) -> Option<Self> {
+        let access = self.access.without(DeviceAccess::MKNOD);
+        (!access.is_empty()).then_some(Self { access, ..*self })
     }
 
     fn is_every_device(&self) -> bool {

@@ -16,6 +16,11 @@ pub struct Global {
     /// Default: /run/pinfold, or $XDG_RUNTIME_DIR/pinfold for a user. It should be a tmpfs.
     #[arg(long, value_name = "DIR", value_parser = os::<HostPath>(), overrides_with = "root")]
     pub root: Option<HostPath>,
+    /// One more policy, of the caller's own: it can only narrow what the host's policy allows
+    ///
+    /// Where the host has none, it stands in its place. docs/policy.md is its form.
+    #[arg(long, value_name = "FILE", value_parser = os::<HostPath>())]
+    pub policy: Option<HostPath>,
     /// File to append errors and warnings to
     ///
     /// Default: none; errors always go to stderr too.

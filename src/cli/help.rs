@@ -1,4 +1,4 @@
-//! The first page of help: every verb on one line, in four groups.
+//! The first page of help: every verb on one line, in groups.
 
 /// The layout of `pinfold --help`. Clap's own list of subcommands knows no groups.
 pub(super) const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\nOptions:\n{options}\n";
@@ -28,6 +28,9 @@ Sandbox:
 Understand:
   explain     Print what a launch would do, and which rule decided each part
   doctor      Check whether this host can run sandboxes, and say how to fix it
+
+Rule:
+  policy      Write, check and try the host's policy
 
 Care:
   gc          Remove what dead launches left behind

@@ -9,6 +9,7 @@ mod global;
 mod help;
 mod launch;
 mod others;
+mod policy;
 mod sandbox;
 mod update;
 
@@ -24,6 +25,7 @@ pub use launch::{CreateArgs, LaunchArgs, RunArgs};
 pub use others::{
     CompletionArgs, DoctorArgs, ExplainArgs, ExplainWhat, FeaturesArgs, GcArgs, ManArgs, Shell, SpecArgs,
 };
+pub use policy::{PolicyArgs, PolicyWhat};
 pub use sandbox::{
     DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, DEFAULT_SHM, FileArgs, IdentityArgs, LifeArgs, LimitArgs,
     MountList, MountRequest, PrivilegeArgs, ProcessArgs, SandboxArgs,
@@ -105,6 +107,8 @@ pub enum Verb {
     Sandbox(Box<SandboxArgs>),
     /// Print what a launch would do, and which rule decided each part
     Explain(Box<ExplainArgs>),
+    /// Write, check and try the host's policy
+    Policy(PolicyArgs),
     /// Check whether this host can run sandboxes, and say how to fix it
     Doctor(DoctorArgs),
     /// Remove what dead launches left behind
@@ -138,6 +142,7 @@ impl Verb {
             Self::Features(_) => "features",
             Self::Sandbox(_) => "sandbox",
             Self::Explain(_) => "explain",
+            Self::Policy(_) => "policy",
             Self::Doctor(_) => "doctor",
             Self::Gc(_) => "gc",
             Self::Completion(_) => "completion",

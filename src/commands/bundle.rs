@@ -63,7 +63,11 @@ fn read_config(dir: BorrowedFd<'_>) -> Result<Vec<u8>> {
     })
 }
 
-fn absolute(dir: BorrowedFd<'_>) -> Result<PathBuf> {
+/// The absolute path of an opened directory.
+///
+/// # Errors
+/// readlink(2) of /proc/self/fd.
+pub fn absolute(dir: BorrowedFd<'_>) -> Result<PathBuf> {
     use std::os::fd::AsRawFd;
     let link = format!("/proc/self/fd/{}", dir.as_raw_fd());
     nix::fcntl::readlink(link.as_str()).map(PathBuf::from).call("readlink").on(link)

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
+use super::judge::{self, Judge, Judged};
 use super::sockets::Sockets;
 use super::{agent, hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
@@ -15,7 +16,7 @@ use crate::draft::{self, Draft, DraftHook, Extras};
 use crate::error::{Context, Error, Kind, Result};
 use crate::launch::{self, Assembled};
 use crate::plan::Plan;
-use crate::policy;
+use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
 
@@ -57,18 +58,28 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     Sockets::of(args).check_terminal(terminal, life != Life::Foreground)?;
     let group = cgroup_path(global, args, &draft, host)?;
+    let annotations: BTreeMap<_, _> =
+        bundle.spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let judge = Judge::load(global, judge::profile_of(&annotations))?;
+    let asked = request(&judge, args, &bundle, annotations, life)?;
+    let asked = Request { has_cgroup: group.is_some(), ..asked };
+    let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;
     // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
     let ephemeral = life == Life::Foreground;
-    let new = NewEntry { ephemeral, ..new_entry(args, &bundle, &draft, group.as_ref(), host)? };
+    let new = NewEntry { ephemeral, ..new_entry(args, &bundle, &judged.draft, group.as_ref(), host)? };
     let entry = Entry::make(global, host, new)?;
-    entry.save_config(&bundle.text)?;
-    match assemble(args, host, &bundle, &draft, group.as_ref(), &entry, life) {
-        Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child, hooks: draft.hooks }),
+    let assembled = judge
+        .still_room()
+        .and_then(|()| entry.save_config(&bundle.text))
+        .and_then(|()| assemble(args, host, &bundle, &mut judged, group.as_ref(), &entry, life));
+    let hooks = judged.draft.hooks;
+    match assembled {
+        Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child, hooks }),
         Err(error) => {
             let state = entry.state()?;
             entry.remove()?;
             if was_begun(&error) {
-                hooks::poststop(&draft.hooks, &state)?;
+                hooks::poststop(&hooks, &state)?;
             }
             Err(error)
         }
@@ -79,6 +90,25 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
 /// after a refusal.
 fn was_begun(error: &Error) -> bool {
     !matches!(error.class(), Kind::Usage | Kind::PolicyRefused | Kind::Internal)
+}
+
+/// What the policy must know beside the configuration.
+fn request(
+    judge: &Judge<'_>,
+    args: &LaunchArgs,
+    bundle: &Bundle,
+    annotations: BTreeMap<String, String>,
+    life: Life,
+) -> Result<Request> {
+    let verb = if life == Life::Created { Verb::Create } else { Verb::Run };
+    Ok(Request {
+        preserved_fds: preserved::count(args.preserve_fds)?,
+        own_keyring: !args.no_new_keyring,
+        pivot: !args.no_pivot,
+        annotations,
+        running: judge.running()? + 1,
+        ..Request::new(verb, bundle.path.clone(), judge.state_root()?)
+    })
 }
 
 fn refuse_unsupported(global: &Global) -> Result<()> {
@@ -135,15 +165,15 @@ fn assemble(
     args: &LaunchArgs,
     host: &Host,
     bundle: &Bundle,
-    draft: &Draft,
+    judged: &mut Judged,
     group: Option<&CgroupPath>,
     entry: &Entry,
     life: Life,
 ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
     // runc's controllers are all on: engines ask for the statistics of any container.
-    let limits = Limits { accounting: true, ..draft.limits.clone() };
+    let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
     let cgroup = group.map(|path| Cgroup::create(&host.hierarchies, path, &limits)).transpose()?;
-    let assembled = in_cgroup(args, host, bundle, draft, cgroup.as_ref(), entry, life);
+    let assembled = in_cgroup(args, host, bundle, judged, cgroup.as_ref(), entry, life);
     if assembled.is_err() {
         rdt::remove(&entry.state()?)?;
     }
@@ -162,14 +192,14 @@ fn in_cgroup(
     args: &LaunchArgs,
     host: &Host,
     bundle: &Bundle,
-    draft: &Draft,
+    judged: &mut Judged,
     cgroup: Option<&Cgroup>,
     entry: &Entry,
     life: Life,
 ) -> Result<(Plan, Assembled)> {
-    let facts = resolve::pin(draft, bundle.dir.as_fd())?;
-    policy::judge(draft, &facts).enforce()?;
-    let rdt_tasks = rdt::make(draft, entry)?;
+    let facts = std::mem::take(&mut judged.facts);
+    let root = facts.root.as_ref().map(|root| identity("/", &root.identity));
+    let rdt_tasks = rdt::make(&judged.draft, entry)?;
     let around = Surroundings {
         rdt_tasks,
         born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
@@ -180,14 +210,14 @@ fn in_cgroup(
         pivot: !args.no_pivot,
         keyring: !args.no_new_keyring,
         preserved_fds: preserved::count(args.preserve_fds)?,
-        hook_states: hooks::states(draft, entry)?,
+        hook_states: hooks::states(&judged.draft, entry)?,
         ..Surroundings::foreground(&host.facts)
     };
-    let mut finished = resolve::finish(draft, facts, around)?;
-    if let (Some(cgroup), Some(owner)) = (cgroup, draft.cgroup_owner) {
+    let mut finished = resolve::finish(&judged.draft, facts, around)?;
+    if let (Some(cgroup), Some(owner)) = (cgroup, judged.draft.cgroup_owner) {
         cgroup.delegate(owner.into()).at("/linux/cgroupsPath")?;
     }
-    finished.plan.agent = agent::agent(draft, &entry.state()?, Status::Creating)?;
+    finished.plan.agent = agent::agent(&judged.draft, &entry.state()?, Status::Creating)?;
     finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
     let child = launch::assemble_with(&mut finished.plan, cgroup, &mut |child, list| {
         entry.update(|state| {
@@ -200,7 +230,9 @@ fn in_cgroup(
     entry.update(|state| {
         state.init = Process::of(child.pid)?;
         state.phase = Phase::Created;
-        state.binds = finished.bound.iter().map(bind_identity).collect();
+        let bound = finished.bound.iter();
+        state.binds = bound.map(|bound| identity(&bound.destination, &bound.source)).collect();
+        state.root = root;
         Ok(())
     })?;
     if let Some(path) = &args.pid_file {
@@ -223,10 +255,10 @@ fn listener(entry: &Entry, life: Life) -> Result<Option<OwnedFd>> {
     }
 }
 
-fn bind_identity(bound: &resolve::Bound) -> BindIdentity {
-    let source = &bound.source;
+/// The identity of what was judged, for later calls.
+pub(super) fn identity(destination: &str, source: &resolve::Identity) -> BindIdentity {
     BindIdentity {
-        destination: bound.destination.clone(),
+        destination: destination.to_owned(),
         source: source.path.display().to_string(),
         dev: source.dev,
         ino: source.ino,

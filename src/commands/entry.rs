@@ -82,12 +82,18 @@ impl Entry {
             cgroup: new.cgroup,
             config_digest: String::new(),
             binds: vec![],
+            root: None,
             ephemeral: new.ephemeral,
             id_range: new.id_range,
             rdt: None,
             launcher: Process::current()?,
         };
         self.dir.lock_changes()?.save(&state)
+    }
+
+    /// The state directory that it is in.
+    pub fn root_path(&self) -> &std::path::Path {
+        self.root.path()
     }
 
     /// Its id.

@@ -1,14 +1,16 @@
 //! `explain`: the Plan in words, the same that a launch walks, with its digest.
 
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use super::judge::{self, Judge, Judged};
 use super::{bundle, host::Host, output, text_file};
 use crate::cli::{ExplainArgs, ExplainWhat, Global};
-use crate::draft::{self, Extras};
+use crate::draft::{self, Draft, Extras};
 use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::plan::{Plan, digest};
-use crate::policy;
+use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 
 const CONFIG_LIMIT: usize = 16 << 20;
@@ -27,20 +29,62 @@ pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
         return super::sandbox::run(global, &sandbox);
     }
     let path = args.bundle.as_ref().map_or(Path::new("."), |path| path.as_path());
-    let how = nix::fcntl::OpenHow::new()
-        .flags(nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC)
-        .resolve(nix::fcntl::ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let dir = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
-    let text = text_file::read_in_root(dir.as_fd(), Path::new("config.json"), CONFIG_LIMIT)?;
-    let text = text.ok_or_else(|| Error::usage("there is no config.json").object(path.display()))?;
-    let (spec, _) = bundle::parse(&text)?;
-    let host = Host::read()?;
-    let draft = draft::build(&spec, &Extras::oci(), &host.facts)?;
-    let facts = resolve::pin(&draft, dir.as_fd())?;
-    policy::judge(&draft, &facts).enforce()?;
+    let seen = Seen::open(path)?;
+    let judge = Judge::load(global, judge::profile_of(&seen.annotations()))?;
+    let request = seen.request(&judge)?;
+    let (dir, host, draft) = (seen.dir, seen.host, seen.draft);
+    let Judged { draft, facts } = judge.launch(draft, dir.as_fd(), &request)?;
     let finished = resolve::finish(&draft, facts, Surroundings::foreground(&host.facts))?;
     output::print(&render(&finished.plan, &finished.degraded))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A bundle that is looked at and not launched.
+pub struct Seen {
+    /// Its directory.
+    pub dir: OwnedFd,
+    /// The host.
+    pub host: Host,
+    /// The configuration's decisions.
+    pub draft: Draft,
+    spec: oci_spec::runtime::Spec,
+}
+
+impl Seen {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As `create` would fail of its configuration.
+    pub fn open(path: &Path) -> Result<Self> {
+        let how = nix::fcntl::OpenHow::new()
+            .flags(nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC)
+            .resolve(nix::fcntl::ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let dir = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
+        let text = text_file::read_in_root(dir.as_fd(), Path::new("config.json"), CONFIG_LIMIT)?;
+        let text = text.ok_or_else(|| Error::usage("there is no config.json").object(path.display()))?;
+        let (spec, _) = bundle::parse(&text)?;
+        let host = Host::read()?;
+        let draft = draft::build(&spec, &Extras::oci(), &host.facts)?;
+        Ok(Self { dir, host, draft, spec })
+    }
+
+    /// Of the configuration.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.spec.annotations().clone().unwrap_or_default().into_iter().collect()
+    }
+
+    /// The request that `create` without options would make.
+    ///
+    /// # Errors
+    /// The state directory cannot be read.
+    pub fn request(&self, judge: &Judge<'_>) -> Result<Request> {
+        let base = bundle::absolute(self.dir.as_fd())?;
+        Ok(Request {
+            annotations: self.annotations(),
+            running: judge.running()? + 1,
+            ..Request::new(Verb::Create, base, judge.state_root()?)
+        })
+    }
 }
 
 /// One line per step.

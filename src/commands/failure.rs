@@ -23,7 +23,7 @@ pub fn of_verb(cli: &Cli, error: &Error) -> ExitCode {
 
 fn exit_code(verb: &Verb, error: &Error) -> ExitCode {
     match verb {
-        Verb::Sandbox(_) | Verb::Explain(_) => error.exit_code(),
+        Verb::Sandbox(_) | Verb::Explain(_) | Verb::Policy(_) => error.exit_code(),
         _ => code(verb.name()),
     }
 }
@@ -47,7 +47,7 @@ fn code_of_attempt(args: &[OsString]) -> ExitCode {
 /// The exit code of a verb that cannot even begin.
 fn code(verb: &str) -> ExitCode {
     match verb {
-        "sandbox" | "explain" => ExitCode::USAGE,
+        "sandbox" | "explain" | "policy" => ExitCode::USAGE,
         "exec" => ExitCode(255),
         _ => ExitCode(1),
     }

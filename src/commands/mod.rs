@@ -20,12 +20,14 @@ pub mod gc;
 pub mod hooks;
 pub mod host;
 pub mod json_shape;
+pub mod judge;
 pub mod kill;
 pub mod log;
 pub mod man;
 pub mod matching;
 pub mod pause;
 pub mod pid_file;
+pub mod policy;
 pub mod preserved;
 pub mod protect;
 pub mod ps;
@@ -70,6 +72,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Features(_) => features::run(),
         Verb::Sandbox(args) => sandbox::run(global, args),
         Verb::Explain(args) => explain::run(global, args),
+        Verb::Policy(args) => policy::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use super::host::Host;
+use super::judge::{self, Judge};
 use super::{destroy, entry, hooks};
 use crate::cli::{Global, StartArgs};
 use crate::draft::{self, Extras};
@@ -26,7 +27,7 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
     let before = dir.load()?;
-    match started(&dir)
+    match started(global, &dir)
         .and_then(|state| hooks::poststart(&hooks::kept(&dir, &state)?, &state, &HookPlace::default()))
     {
         // runtime.md, "Lifecycle", steps 9 and 10: stopped, destroyed, an error.
@@ -41,12 +42,16 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
 }
 
 /// The container runs; nobody else changes it meanwhile, and a hook may once it does.
-fn started(dir: &ContainerDir) -> Result<State> {
+fn started(global: &Global, dir: &ContainerDir) -> Result<State> {
     let changes = dir.lock_changes()?;
     let mut state = changes.load()?;
     // A frozen one would wait for ever.
     entry::status(&Host::read()?, &state)?.may(Action::Start, dir.id())?;
     let program = program(dir)?;
+    if Judge::of_container(global, &state)?.stands() {
+        judge::same_sources(&state)?;
+        judge::same_root(&state)?;
+    }
     let records = release(dir, &state, agent(dir, &state)?.as_ref())?;
     if !records.executed() {
         return Err(launch::failed_at_start(&records, &program));

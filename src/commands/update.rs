@@ -7,10 +7,12 @@ use std::os::fd::AsFd;
 use serde_json::{Map, Value, json};
 
 use super::host::Host;
+use super::judge::Judge;
 use super::{entry, rdt, resources, text_file};
 use crate::cgroup::Limits;
 use crate::cli::{Global, UpdateArgs};
 use crate::error::{Context, Error, ExitCode, Result};
+use crate::policy::{Request, Verb};
 use crate::state::{Action, Status};
 use crate::sys;
 use crate::types::InputFile;
@@ -32,10 +34,17 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
         .ok_or_else(|| Error::setup("the container has no cgroup whose limits could be changed"))?;
     let mut config: Value = document(&dir.load_config()?)?;
     let asked = resources::merge(&mut config, asked(args)?)?;
+    let limits = serde_json::from_value(asked.clone())
+        .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
+    let limits = Limits::from_oci(&limits)?;
+    let judge = Judge::of_container(global, &state)?;
+    let request = Request {
+        rdt: args.l3_cache_schema.is_some() || args.mem_bw_schema.is_some(),
+        ..Request::new(Verb::Update, state.bundle.clone().into(), root.path().to_owned())
+    };
+    judge.update(&limits, &request)?;
     if asked.as_object().is_some_and(|asked| !asked.is_empty()) {
-        let limits = serde_json::from_value(asked)
-            .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
-        cgroup.update(&Limits::from_oci(&limits)?)?;
+        cgroup.update(&limits)?;
     }
     rdt::update(args, &mut state, &cgroup, &mut config)?;
     changes.save(&state)?;

@@ -88,6 +88,8 @@ pub struct Extras {
     pub root_size: u64,
     /// Indexes into `mounts` whose source's owner is shown as the sandbox user.
     pub owner_mapped: Vec<usize>,
+    /// Indexes into `mounts` of those that are pinfold's own and asked for by nobody.
+    pub own: Vec<usize>,
     /// Show the owners of the root directory through the container's id map.
     pub root_idmapped: bool,
     /// Files made after the mounts: secrets, hosts entries.
@@ -112,6 +114,7 @@ impl Extras {
             host_usr: false,
             root_size: 0,
             owner_mapped: vec![],
+            own: vec![],
             root_idmapped: false,
             files: vec![],
             skeleton: vec![],
@@ -276,6 +279,8 @@ pub struct DraftMount {
     pub source: MountSource,
     /// Flags, propagation, data.
     pub options: MountOptions,
+    /// pinfold's own, asked for by nobody.
+    pub own: bool,
 }
 
 /// What is mounted.

@@ -26,6 +26,7 @@ pub(super) fn mounts(
         if let (true, MountSource::Bind { owner, .. }) = (owner_mapped, &mut draft.source) {
             *owner = shown_as_user(maps, user);
         }
+        draft.own = extras.own.contains(&index);
         if matches!(draft.source, MountSource::Present) && !draft.options.bind {
             reconfigure(&draft, &mut mounts)?;
         }
@@ -138,7 +139,7 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
         let text = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
         options.data.extend(text.map(|text| ("source".to_owned(), Some(text))));
     }
-    Ok(DraftMount { field: field.to_owned(), destination, source, options })
+    Ok(DraftMount { field: field.to_owned(), destination, source, options, own: false })
 }
 
 /// Files of /proc that may be covered: what lxcfs and engines show instead of the host's numbers (runc).

@@ -39,6 +39,11 @@ impl Mounts {
         Self(text.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect())
     }
 
+    /// Where the mount `id` is mounted.
+    pub(super) fn point(&self, id: u64) -> Option<PathBuf> {
+        self.0.iter().find(|mount| mount.id == id).map(|mount| mount.what.place.clone())
+    }
+
     /// Those below `place`, an object on the mount `id`. What a later mount covers is none of them.
     pub(super) fn below(&self, id: u64, place: &Path) -> Vec<Submount> {
         let (mut known, mut found) = (BTreeSet::from([id]), vec![]);

@@ -80,6 +80,9 @@ pub struct Finished {
 pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Result<Finished> {
     let process =
         draft.process.as_ref().ok_or_else(|| Error::usage("there is no program to run").field("/process"))?;
+    if facts.joins.len() != draft.join.len() {
+        return Err(Error::internal("a namespace to join was not opened"));
+    }
     let bound = bound(draft, &facts);
     let mut degraded = vec![];
     if draft.landlock && around.facts.landlock_abi == 0 {

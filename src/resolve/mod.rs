@@ -6,6 +6,7 @@
 
 mod below;
 mod cgroup_mounts;
+mod beneath;
 mod devices;
 mod entering;
 mod expected;
@@ -24,8 +25,9 @@ mod trees;
 mod walk;
 
 pub use below::Submount;
+pub use beneath::Barred;
 pub use finish::{Bound, Finished, HookStates, Surroundings, finish};
 pub use join::{Joining, join};
 pub use joined_maps::of_process as maps_of_process;
-pub use pin::{Facts, Identity, Pinned, pin};
+pub use pin::{Facts, Identity, Pinned, identify_without_links, pin};
 pub use walk::FollowedLink;

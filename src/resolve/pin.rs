@@ -9,11 +9,12 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use serde::{Deserialize, Serialize};
 
 use super::below::{Mounts, Submount};
+use super::beneath::{self, Barred, Reached};
 use super::joined_maps;
 use super::walk::{self, FollowedLink};
-use crate::draft::{Door, Draft, DraftDevice, MountSource};
+use crate::draft::{Door, Draft, DraftDevice, DraftMount, Join, MountSource};
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::IdMaps;
+use crate::plan::{Grants, IdMaps, Way};
 use crate::sys;
 use crate::sys::clone::CLONE_NEWUSER;
 
@@ -59,6 +60,10 @@ pub struct Pinned {
     /// The symbolic links that led to it. Told through the door of `sandbox` alone: runc
     /// follows all.
     pub links: Vec<FollowedLink>,
+    /// Number of hard links.
+    pub nlink: u64,
+    /// Where the mount that it lies on is mounted, where that was looked up.
+    pub mount_point: Option<PathBuf>,
 }
 
 /// The opened objects of a Draft.
@@ -74,35 +79,37 @@ pub struct Facts {
     pub joined_maps: Option<IdMaps>,
     /// For each device of the Draft, the host's node, where it is bound instead of made.
     pub devices: Vec<Option<Pinned>>,
+    /// What a policy's way did not lead to.
+    pub barred: Vec<Barred>,
+    /// Indexes of the namespaces to join that are the host's own, where a policy asks.
+    pub of_the_host: Vec<usize>,
 }
 
-/// Opens every object that the Draft names. `bundle` is where relative paths begin.
+/// Opens every object that the Draft names, on the ways that a policy leaves open. `bundle`
+/// is where relative paths begin.
 ///
 /// # Errors
 /// The field, the path and what openat2(2) said.
-pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
-    let way = Way { bundle, door: draft.door };
-    let mut root = draft.root.directory.as_ref().map(|path| open_root(path, &way)).transpose()?;
-    let mut binds = vec![];
-    for mount in &draft.mounts {
-        let field = format!("{}/source", mount.field);
-        binds.push(match &mount.source {
-            MountSource::Bind { path, optional, .. } => open_source(path, &way, *optional).at(field)?,
-            MountSource::Fresh(_) | MountSource::Cgroup | MountSource::Present => None,
-        });
+pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>, grants: &Grants) -> Result<Facts> {
+    let mut facts = Facts::default();
+    let named = Named { bundle, door: draft.door };
+    if let Some(path) = &draft.root.directory {
+        facts.root = root(path, &named, grants, &mut facts.barred)?;
     }
-    // The rules about what lies below are those of the sandbox; runc has none.
-    if draft.door == Door::Sandbox {
+    for (index, mount) in draft.mounts.iter().enumerate() {
+        let way = grants.binds.get(index).unwrap_or(&Way::AsNamed);
+        let source = source(mount, &named, (way, grants.audit), &mut facts.barred)?;
+        facts.binds.push(source);
+    }
+    // The rules about what lies below are those of the sandbox and of a policy; runc has none.
+    if draft.door == Door::Sandbox || grants.judged {
         let mounts = Mounts::read()?;
-        for pinned in root.iter_mut().chain(binds.iter_mut().flatten()) {
+        for pinned in facts.root.iter_mut().chain(facts.binds.iter_mut().flatten()) {
             pinned.below = mounts.below(pinned.identity.mnt_id, &pinned.identity.path);
+            pinned.mount_point = mounts.point(pinned.identity.mnt_id);
         }
     }
-    let mut joins = vec![];
-    for join in &draft.join {
-        joins.push(open_namespace(&join.path, join.nstype).at(join.field.clone())?);
-    }
-    let joined_maps = joined_maps(draft, &joins)?;
+    joins(draft, grants, &mut facts)?;
     // mknod(2) is for root of the initial user namespace: neither a new one nor this process's own may.
     let bind_devices = draft.has_user_namespace() || draft.rootless;
     let devices =
@@ -110,13 +117,12 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>) -> Result<Facts> {
             true => open_device(device).map(Some),
             false => Ok(None),
         });
-    Ok(Facts { root, binds, joins, joined_maps, devices: devices.collect::<Result<_>>()? })
+    facts.devices = devices.collect::<Result<_>>()?;
+    Ok(facts)
 }
 
 /// Maps beside a path are what callers think that the namespace has (runc refuses others).
-fn joined_maps(draft: &Draft, joins: &[OwnedFd]) -> Result<Option<IdMaps>> {
-    let user = draft.join.iter().zip(joins).find(|(join, _)| join.nstype == CLONE_NEWUSER);
-    let Some((join, fd)) = user else { return Ok(None) };
+fn joined_maps(draft: &Draft, join: &Join, fd: &OwnedFd) -> Result<IdMaps> {
     let own = nix::sys::stat::stat("/proc/self/ns/user").call("stat").on("/proc/self/ns/user")?;
     if own.st_ino == sys::file::stat(fd.as_fd()).call("fstat")?.ino {
         return Err(Error::usage(
@@ -131,60 +137,116 @@ fn joined_maps(draft: &Draft, joins: &[OwnedFd]) -> Result<Option<IdMaps>> {
             Err(Error::usage("both a user namespace path and non-matching id maps are given: give only one")
                 .field("/linux/uidMappings"))
         }
-        _ => Ok(Some(maps)),
+        _ => Ok(maps),
     }
 }
 
-/// How a path is followed.
-struct Way<'a> {
+/// What was opened, and the links that led to it.
+type Opened = (OwnedFd, Vec<FollowedLink>);
+
+/// How a path is followed that no policy leads to.
+struct Named<'a> {
     /// Where relative paths begin.
     bundle: BorrowedFd<'a>,
     door: Door,
 }
 
-impl Way<'_> {
-    fn open(&self, path: &Path) -> Result<Pinned> {
+impl Named<'_> {
+    fn open(&self, path: &Path) -> Result<Opened> {
         match self.door {
-            Door::Sandbox => {
-                let (fd, links) = walk::open(path, self.bundle)?;
-                Ok(Pinned { identity: identify(fd.as_fd())?, fd, below: vec![], links })
-            }
-            Door::Oci => open_pinned(path, self.bundle, ResolveFlag::empty()),
+            Door::Sandbox => walk::open(path, self.bundle),
+            Door::Oci => Ok((open(path, self.bundle, ResolveFlag::empty())?, vec![])),
         }
     }
 
     /// In a bundle the root is the bundle's own, unless an absolute path names another.
-    fn open_root(&self, path: &Path) -> Result<Pinned> {
+    fn open_root(&self, path: &Path) -> Result<Opened> {
         match (self.door, path.is_absolute()) {
-            (Door::Oci, false) => open_pinned(path, self.bundle, ResolveFlag::RESOLVE_BENEATH),
+            (Door::Oci, false) => Ok((open(path, self.bundle, ResolveFlag::RESOLVE_BENEATH)?, vec![])),
             _ => self.open(path),
         }
     }
 }
 
-fn open_root(path: &Path, way: &Way<'_>) -> Result<Pinned> {
-    let opened = way.open_root(path).on(path.display()).at("/root/path")?;
+/// What is opened on a way; `None` where the policy holds it back. In audit mode what is
+/// held back is opened as it is named.
+fn on_the_way(
+    (way, audit): (&Way, bool),
+    flags: OFlag,
+    field: &str,
+    barred: &mut Vec<Barred>,
+    freely: impl Fn() -> Result<Opened>,
+) -> Result<Option<Opened>> {
+    match beneath::go(way, flags)? {
+        Reached::Opened(fd) => Ok(Some((fd, vec![]))),
+        Reached::Freely => freely().map(Some),
+        Reached::Withheld if audit => freely().map(Some),
+        Reached::Withheld => Ok(None),
+        Reached::Barred(errno) => {
+            barred.push(Barred { field: field.to_owned(), errno });
+            if audit { freely().map(Some) } else { Ok(None) }
+        }
+    }
+}
+
+fn root(path: &Path, named: &Named<'_>, grants: &Grants, barred: &mut Vec<Barred>) -> Result<Option<Pinned>> {
+    const FIELD: &str = "/root/path";
+    let way = (&grants.root, grants.audit);
+    let opened = on_the_way(way, OFlag::O_PATH, FIELD, barred, || named.open_root(path));
+    let Some(opened) = opened.on(path.display()).at(FIELD)? else { return Ok(None) };
+    let opened = pinned(opened).on(path.display()).at(FIELD)?;
     match opened.identity.file_type {
-        libc::S_IFDIR => Ok(opened),
-        _ => Err(Error::usage("not a directory").object(path.display()).field("/root/path")),
+        libc::S_IFDIR => Ok(Some(opened)),
+        _ => Err(Error::usage("not a directory").object(path.display()).field(FIELD)),
     }
 }
 
-fn open_source(path: &Path, way: &Way<'_>, optional: bool) -> Result<Option<Pinned>> {
-    match way.open(path) {
-        Ok(pinned) => Ok(Some(pinned)),
-        Err(error) if optional && error.errno() == Some(Errno::ENOENT) => Ok(None),
-        Err(error) => Err(error.object(path.display())),
+fn source(
+    mount: &DraftMount,
+    named: &Named<'_>,
+    way: (&Way, bool),
+    barred: &mut Vec<Barred>,
+) -> Result<Option<Pinned>> {
+    let MountSource::Bind { path, optional, .. } = &mount.source else { return Ok(None) };
+    let field = format!("{}/source", mount.field);
+    match on_the_way(way, OFlag::O_PATH, &field, barred, || named.open(path)) {
+        Ok(opened) => opened.map(pinned).transpose().on(path.display()).at(field),
+        Err(error) if *optional && error.errno() == Some(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error.object(path.display()).field(field)),
     }
 }
 
-fn open_pinned(path: &Path, from: BorrowedFd<'_>, resolve: ResolveFlag) -> Result<Pinned> {
+fn joins(draft: &Draft, grants: &Grants, facts: &mut Facts) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+    for (index, join) in draft.join.iter().enumerate() {
+        let way = grants.joins.get(index).unwrap_or(&Way::AsNamed);
+        let opened = on_the_way((way, grants.audit), flags, &join.field, &mut facts.barred, || {
+            Ok((open_namespace(&join.path)?, vec![]))
+        });
+        let Some((fd, _)) = opened.on(join.path.display()).at(join.field.clone())? else { continue };
+        verify_namespace(&fd, join.nstype).on(join.path.display()).at(join.field.clone())?;
+        if grants.judged && beneath::is_of_the_host(fd.as_fd(), join.name)? {
+            facts.of_the_host.push(index);
+        }
+        if join.nstype == CLONE_NEWUSER {
+            facts.joined_maps = Some(joined_maps(draft, join, &fd)?);
+        }
+        facts.joins.push(fd);
+    }
+    Ok(())
+}
+
+fn open(path: &Path, from: BorrowedFd<'_>, resolve: ResolveFlag) -> Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | resolve);
-    let fd = nix::fcntl::openat2(from, path, how).call("openat2")?;
+    nix::fcntl::openat2(from, path, how).call("openat2")
+}
+
+fn pinned((fd, links): Opened) -> Result<Pinned> {
     let identity = identify(fd.as_fd())?;
-    Ok(Pinned { fd, identity, below: vec![], links: vec![] })
+    let nlink = sys::file::stat(fd.as_fd()).call("fstat")?.nlink;
+    Ok(Pinned { fd, identity, below: vec![], links, nlink, mount_point: None })
 }
 
 /// Reads the identity of an opened object.
@@ -206,6 +268,17 @@ pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity> {
     })
 }
 
+/// Which object stands at an absolute path, through no link.
+///
+/// # Errors
+/// openat2(2); as [`identify`].
+pub fn identify_without_links(path: &Path) -> Result<Identity> {
+    let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
+    let fd = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")?;
+    identify(fd.as_fd())
+}
+
 /// Where the kernel says that an opened object is.
 pub(super) fn resolved_path(fd: BorrowedFd<'_>) -> Result<PathBuf> {
     use std::os::fd::AsRawFd;
@@ -214,21 +287,19 @@ pub(super) fn resolved_path(fd: BorrowedFd<'_>) -> Result<PathBuf> {
     Ok(PathBuf::from(text))
 }
 
-/// Namespace files are magic links, so these alone are followed; nsfs then tells what
-/// was opened (ioctl_ns(2), NS_GET_NSTYPE).
-fn open_namespace(path: &Path, nstype: u64) -> Result<OwnedFd> {
-    let fd = nix::fcntl::open(
-        path,
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK,
-        nix::sys::stat::Mode::empty(),
-    )
-    .call("open")
-    .on(path.display())?;
+/// Namespace files are magic links, so these alone are followed.
+fn open_namespace(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty()).call("open")
+}
+
+/// nsfs tells what was opened (ioctl_ns(2), NS_GET_NSTYPE).
+fn verify_namespace(fd: &OwnedFd, nstype: u64) -> Result<()> {
     match sys::nsfs::namespace_type(fd.as_fd()) {
-        Ok(found) if found == nstype => Ok(fd),
-        Ok(_) => Err(Error::usage("a namespace of another type").object(path.display())),
-        Err(Errno::ENOTTY) => Err(Error::usage("not a namespace").object(path.display())),
-        Err(errno) => Err(Error::call("ioctl NS_GET_NSTYPE", errno).object(path.display())),
+        Ok(found) if found == nstype => Ok(()),
+        Ok(_) => Err(Error::usage("a namespace of another type")),
+        Err(Errno::ENOTTY) => Err(Error::usage("not a namespace")),
+        Err(errno) => Err(Error::call("ioctl NS_GET_NSTYPE", errno)),
     }
 }
 
@@ -237,9 +308,9 @@ fn open_namespace(path: &Path, nstype: u64) -> Result<OwnedFd> {
 fn open_device(device: &DraftDevice) -> Result<Pinned> {
     let field =
         if device.field.is_empty() { "/linux/devices".to_owned() } else { format!("{}/path", device.field) };
-    let pinned = open_pinned(&device.path, nix::fcntl::AT_FDCWD, ResolveFlag::empty())
-        .on(device.path.display())
-        .at(field.clone())?;
+    let opened = open(&device.path, nix::fcntl::AT_FDCWD, ResolveFlag::empty());
+    let pinned = opened.and_then(|fd| pinned((fd, vec![])));
+    let pinned = pinned.on(device.path.display()).at(field.clone())?;
     let stat = sys::file::stat(pinned.fd.as_fd()).call("fstat")?;
     let same = stat.mode & libc::S_IFMT == device.file_type
         && (libc::major(stat.rdev), libc::minor(stat.rdev)) == (device.major, device.minor);

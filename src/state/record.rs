@@ -48,6 +48,9 @@ pub struct State {
     /// The identity of every bind source, compared again before a later use.
     #[serde(default)]
     pub binds: Vec<BindIdentity>,
+    /// The identity of the root directory, where it is one of the host's.
+    #[serde(default)]
+    pub root: Option<BindIdentity>,
     /// Removed by the next sweep when its launcher and its first process are gone.
     pub ephemeral: bool,
     /// The slot of its host id range (`id_range`).
@@ -169,6 +172,7 @@ pub(super) fn sample(id: &str) -> State {
         cgroup: "/pinfold/a".to_owned(),
         config_digest: "sha256:00".to_owned(),
         binds: vec![],
+        root: None,
         ephemeral: false,
         id_range: None,
         rdt: None,

@@ -26,6 +26,9 @@ pub struct LifeArgs {
     /// Take the request from a file, `-` for stdin; options on the command line win
     #[arg(long, value_name = "FILE", value_parser = os::<InputFile>(), allow_hyphen_values = true)]
     pub spec: Option<InputFile>,
+    /// Profile of the host's policy to be judged by besides (docs/policy.md)
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Refuse to start where a default cannot be enforced on this host
     ///
     /// Without it such a default is named on stderr and in the report's `degraded` list.

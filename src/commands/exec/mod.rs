@@ -4,6 +4,7 @@
 
 mod group;
 mod inherit;
+mod judged;
 
 use nix::unistd::Pid;
 
@@ -40,6 +41,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
     let (draft, warnings) = draft(&dir, &state, args, &host)?;
+    judged::judged(global, args, (&dir, &state), &host, &draft)?;
     // The program's stderr is its own: what was left out was told when the container was made.
     if global.log.is_some() {
         log::warnings(global, warnings.iter().chain(&draft.warnings))?;
@@ -117,10 +119,7 @@ fn draft(dir: &ContainerDir, state: &State, args: &ExecArgs, host: &Host) -> Res
     let configuration = dir.load_config()?;
     let (mut spec, _) = bundle::parse(&configuration)?;
     // Of the container's own process: what `exec` asks for changes no rule of the filter.
-    let extras = match state.kind {
-        ContainerKind::Oci => Extras::oci(),
-        ContainerKind::Sandbox => crate::commands::sandbox::kept_extras(&spec)?,
-    };
+    let extras = extras(state, &spec)?;
     let container = spec
         .process()
         .clone()
@@ -134,6 +133,13 @@ fn draft(dir: &ContainerDir, state: &State, args: &ExecArgs, host: &Host) -> Res
     };
     spec.set_process(Some(process));
     Ok((draft::build(&spec, &extras, &host.facts)?, warnings))
+}
+
+fn extras(state: &State, spec: &oci_spec::runtime::Spec) -> Result<Extras> {
+    match state.kind {
+        ContainerKind::Oci => Ok(Extras::oci()),
+        ContainerKind::Sandbox => crate::commands::sandbox::kept_extras(spec),
+    }
 }
 
 /// Flags change single parts of the container's own process.

@@ -19,18 +19,27 @@ mod users;
 
 pub use keep::kept_extras;
 
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
 use crate::cli::{Global, SandboxArgs};
 use crate::draft::{self, Draft};
 use crate::error::{Error, ExitCode, Result};
+use crate::policy;
+use crate::resolve::Facts;
 use crate::state::id_range::IdRange;
 
+use super::bundle;
 use super::host::Host;
+use super::judge::{Judge, Judged};
 use inherited::Inherited;
 use report::Reporter;
 
 /// What was asked for, decided.
 struct Asked {
     draft: Draft,
+    /// The objects that were judged; the Plan takes them.
+    facts: Facts,
     /// The configuration that a further program of the sandbox goes by.
     kept: Vec<u8>,
     id_range: Option<IdRange>,
@@ -57,11 +66,14 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::open(args.life.report.as_ref(), &mut inherited)?;
     let host = Host::read()?;
     let secrets = secrets::read(args, &mut inherited);
-    let ran =
-        secrets.and_then(|secrets| decide(args, &host, secrets)).and_then(|asked| match args.life.explain {
-            true => explain(&asked, &host),
-            false => run::run(global, args, &host, asked, &mut reporter),
-        });
+    let judge = Judge::load(global, args.life.profile.as_deref());
+    let ran = judge.and_then(|judge| {
+        let asked = decide(args, &host, secrets?, &judge)?;
+        match args.life.explain {
+            true => explain(asked, &host),
+            false => run::run(global, args, &host, asked, &judge, &mut reporter),
+        }
+    });
     if let Err(error) = &ran {
         reporter.failed(error);
     }
@@ -69,14 +81,44 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     ran
 }
 
-fn decide(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Secret>) -> Result<Asked> {
+fn decide(
+    args: &SandboxArgs,
+    host: &Host,
+    secrets: Vec<secrets::Secret>,
+    judge: &Judge<'_>,
+) -> Result<Asked> {
+    if args.life.profile.is_some() && !judge.stands() {
+        return Err(Error::usage("there is no policy file that has profiles").field("--profile"));
+    }
     let request = spec::request(args, host, secrets)?;
     let mut draft = draft::build(&request.spec, &request.extras, &host.facts)?;
     let mut degraded = request.degraded;
     draft.limits = spec::limits(args, host, &mut degraded);
     refuse_degraded(args, &degraded)?;
     let kept = keep::configuration(&request.spec, request.filter.as_deref())?;
-    Ok(Asked { draft, kept, id_range: request.id_range, degraded })
+    let cwd = super::host::open_cwd()?;
+    let asked = asks(args, host, judge, bundle::absolute(cwd.as_fd())?, &degraded)?;
+    let Judged { draft, facts } = judge.launch(draft, cwd.as_fd(), &asked)?;
+    Ok(Asked { draft, facts, kept, id_range: request.id_range, degraded })
+}
+
+/// What the policy must know beside the Draft.
+fn asks(
+    args: &SandboxArgs,
+    host: &Host,
+    judge: &Judge<'_>,
+    base: PathBuf,
+    degraded: &[String],
+) -> Result<policy::Request> {
+    Ok(policy::Request {
+        timeout: args.limits.timeout.map(|span| span.duration()),
+        stdout_max: args.limits.stdout_max.map(|size| size.bytes()),
+        stderr_max: args.limits.stderr_max.map(|size| size.bytes()),
+        degraded: degraded.to_vec(),
+        has_cgroup: host.hierarchies.writable(),
+        running: judge.running()? + 1,
+        ..policy::Request::new(policy::Verb::Sandbox, base, judge.state_root()?)
+    })
 }
 
 /// `--strict` turns a default that this host cannot give into an error.
@@ -89,8 +131,8 @@ fn refuse_degraded(args: &SandboxArgs, degraded: &[String]) -> Result<()> {
 }
 
 /// Prints the very Plan that a launch would use, and launches nothing.
-fn explain(asked: &Asked, host: &Host) -> Result<ExitCode> {
-    let finished = run::plan(asked, host, None)?;
+fn explain(mut asked: Asked, host: &Host) -> Result<ExitCode> {
+    let finished = run::plan(&mut asked, host, None)?;
     super::output::print(&super::explain::render(&finished.plan, &asked.degraded))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,11 +17,13 @@ const TMP_SIZE: u64 = 64 << 20;
 pub(super) struct Mounts {
     pub list: Vec<Value>,
     pub owner_mapped: Vec<usize>,
+    /// Those that no option asks for.
+    pub own: Vec<usize>,
 }
 
 /// All mounts, in order, after `first`.
 pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootless: bool) -> Result<Mounts> {
-    let mut mounts = Mounts { list: first, owner_mapped: vec![] };
+    let mut mounts = Mounts { list: first, owner_mapped: vec![], own: vec![] };
     mounts.list.extend(kernel_filesystems(args, rootless));
     mounts.list.push(tmpfs("/tmp", &[format!("size={TMP_SIZE}"), "mode=1777".to_owned()]));
     if is_plain_home(&user.home) {
@@ -41,6 +43,7 @@ pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootles
             &["ro", "nosuid", "nodev", "noexec"],
         )?);
     }
+    mounts.own = (0..mounts.list.len()).collect();
     for request in &args.files.mounts.0 {
         mounts.add(request)?;
     }

@@ -1,6 +1,6 @@
 //! The launch of a sandbox, from its entry in the state directory to its verdict.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
@@ -9,10 +9,10 @@ use super::{Asked, Host};
 use crate::cgroup::{Cgroup, CgroupPath, Counters};
 use crate::cli::{Global, SandboxArgs};
 use crate::commands::entry::{self, Entry, NewEntry};
+use crate::commands::judge::{self, Judge};
 use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::launch::{self, Ended, Ending, Evidence, Outcome, Stream};
 use crate::plan::Step;
-use crate::policy;
 use crate::resolve::{self, Finished, Surroundings};
 use crate::state::{ContainerKind, Phase, Process};
 use crate::sys;
@@ -27,7 +27,8 @@ pub(super) fn run(
     global: &Global,
     args: &SandboxArgs,
     host: &Host,
-    asked: Asked,
+    mut asked: Asked,
+    judge: &Judge<'_>,
     reporter: &mut Reporter,
 ) -> Result<ExitCode> {
     let id = args.life.name.as_ref().map_or_else(entry::random_id, |name| Ok(name.to_string()))?;
@@ -39,7 +40,7 @@ pub(super) fn run(
     if args.life.name.is_some() || args.life.detach {
         entry.save_config(&asked.kept)?;
     }
-    let cgroup = match make_cgroup(host, &asked, group.as_ref()) {
+    let cgroup = match judge.still_room().and_then(|()| make_cgroup(host, &asked, group.as_ref())) {
         Ok(cgroup) => cgroup,
         Err(error) => {
             entry.remove()?;
@@ -49,7 +50,7 @@ pub(super) fn run(
     if args.life.detach {
         return detached(args, host, asked, cgroup, entry);
     }
-    let ran = in_cgroup(args, host, &asked, cgroup.as_ref(), &entry, reporter);
+    let ran = in_cgroup(args, host, &mut asked, cgroup.as_ref(), &entry, reporter);
     let removed = match &cgroup {
         Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
         None => Ok(()),
@@ -68,13 +69,15 @@ fn new_entry(
     group: Option<&CgroupPath>,
 ) -> Result<NewEntry> {
     let directory = asked.draft.root.directory.as_ref();
+    // The profile also judges what is asked of the sandbox later.
+    let profile = args.life.profile.iter().map(|name| (judge::PROFILE.to_owned(), name.clone()));
     Ok(NewEntry {
         id: id.to_owned(),
         oci_version: "1.3.0".to_owned(),
         bundle: String::new(),
         rootfs: directory.map(|path| path.display().to_string()).unwrap_or_default(),
         owner: crate::state::owner::name(host.facts.euid)?,
-        annotations: std::collections::BTreeMap::new(),
+        annotations: profile.collect(),
         kind: ContainerKind::Sandbox,
         cgroup: group.map(ToString::to_string).unwrap_or_default(),
         // What nobody will ask for again is swept when it has ended.
@@ -105,7 +108,7 @@ pub(super) fn cgroup_path(host: &Host, id: &str) -> Result<CgroupPath> {
 fn in_cgroup(
     args: &SandboxArgs,
     host: &Host,
-    asked: &Asked,
+    asked: &mut Asked,
     cgroup: Option<&Cgroup>,
     entry: &Entry,
     reporter: &mut Reporter,
@@ -149,11 +152,11 @@ enum Life {
 fn detached(
     args: &SandboxArgs,
     host: &Host,
-    asked: Asked,
+    mut asked: Asked,
     cgroup: Option<Cgroup>,
     mut entry: Entry,
 ) -> Result<ExitCode> {
-    let started = start_detached(args, host, &asked, cgroup.as_ref(), &entry);
+    let started = start_detached(args, host, &mut asked, cgroup.as_ref(), &entry);
     match started {
         Ok(init) => {
             entry.let_go();
@@ -177,7 +180,7 @@ fn detached(
 fn start_detached(
     args: &SandboxArgs,
     host: &Host,
-    asked: &Asked,
+    asked: &mut Asked,
     cgroup: Option<&Cgroup>,
     entry: &Entry,
 ) -> Result<Process> {
@@ -239,21 +242,19 @@ fn name_degraded(degraded: &[String]) {
     }
 }
 
-/// The Plan, judged.
-pub(super) fn plan(asked: &Asked, host: &Host, cgroup: Option<&Cgroup>) -> Result<Finished> {
+/// The Plan of what was judged.
+pub(super) fn plan(asked: &mut Asked, host: &Host, cgroup: Option<&Cgroup>) -> Result<Finished> {
     plan_with(asked, host, cgroup, [None, None, None], &Life::Foreground)
 }
 
 fn plan_with(
-    asked: &Asked,
+    asked: &mut Asked,
     host: &Host,
     cgroup: Option<&Cgroup>,
     streams: [Option<OwnedFd>; 3],
     life: &Life,
 ) -> Result<Finished> {
-    let cwd = super::super::host::open_cwd()?;
-    let facts = resolve::pin(&asked.draft, cwd.as_fd())?;
-    policy::judge(&asked.draft, &facts).enforce()?;
+    let facts = std::mem::take(&mut asked.facts);
     let born_in_cgroup = cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some());
     let cgroup_files = cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default();
     let (outlives, deadline_ms) = match life {

@@ -77,6 +77,7 @@ pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Sec
         host_usr: args.files.rootfs.is_none(),
         root_size: ROOT_SIZE,
         owner_mapped: if rootless { vec![] } else { mounts.owner_mapped },
+        own: mounts.own,
         root_idmapped: !rootless && args.files.rootfs.is_some(),
         files,
         skeleton: root.skeleton,

@@ -1,0 +1,44 @@
+//! `policy`: what the owner of a host does with its policy file.
+
+use clap::{Args, Subcommand};
+
+use super::os;
+use crate::types::HostPath;
+
+/// Write, check and try the host's policy
+///
+/// The policy is /etc/pinfold/policy.toml; docs/policy.md describes every key of it.
+#[derive(Debug, Clone, Args)]
+#[command(disable_help_subcommand = true)]
+pub struct PolicyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: PolicyWhat,
+}
+
+/// What is done with a policy.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PolicyWhat {
+    /// Print a commented strict policy to start from
+    Init,
+    /// Judge a bundle, and launch nothing
+    ///
+    /// The verdict is that of a launch. Exit code: 0 if it is allowed, 120 if it is refused.
+    Check {
+        /// Bundle directory (default: the current directory)
+        #[arg(value_name = "BUNDLE", value_parser = os::<HostPath>())]
+        bundle: Option<HostPath>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is wrong or dangerous in a policy file
+    ///
+    /// Without FILE it is the host's, and whether it can be trusted is checked too. Exit code: 0, or 1 if
+    /// something dangerous was found.
+    Lint {
+        /// The file (default: the host's policy)
+        #[arg(value_name = "FILE", value_parser = os::<HostPath>())]
+        file: Option<HostPath>,
+    },
+}

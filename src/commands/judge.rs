@@ -1,0 +1,249 @@
+//! The host's policy at the door: loaded once per call, asked for the ways to each object,
+//! and for the verdict. What the verbs share.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use super::{entry, log, text_file};
+use crate::cgroup::Limits;
+use crate::cli::Global;
+use crate::draft::{Draft, Process};
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Grants;
+use crate::policy::{self, Document, Policy, Request, Verdict, trusted};
+use crate::resolve::{self, Facts};
+use crate::state::{BindIdentity, BindKind, State, StateRoot, Status};
+
+/// By which a launch chooses its profile, and a container remembers it.
+pub const PROFILE: &str = "io.pinfold.profile";
+const LARGEST: usize = 1 << 20;
+
+/// The policy that stands for one call, if one stands.
+#[derive(Debug)]
+pub struct Judge<'g> {
+    global: &'g Global,
+    policy: Option<Policy>,
+}
+
+/// A Draft whose objects are opened, and that was allowed.
+#[derive(Debug)]
+pub struct Judged {
+    /// The decisions.
+    pub draft: Draft,
+    /// The objects.
+    pub facts: Facts,
+}
+
+impl<'g> Judge<'g> {
+    /// Loads the host's policy, and `--policy`.
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused`: a policy that cannot be trusted, read or understood.
+    pub fn load(global: &'g Global, profile: Option<&str>) -> Result<Self> {
+        let host = trusted::read()?;
+        let own = match &global.policy {
+            Some(path) => Some(own_policy(path.as_path())?),
+            None => None,
+        };
+        let understood = |error: Error| error.kind(Kind::PolicyRefused);
+        let policy = match (host, own) {
+            (None, None) => None,
+            (Some(text), own) => {
+                let document = Document::parse(trusted::POLICY_FILE, &text).map_err(understood)?;
+                let mut policy = document.for_launch(profile);
+                if let Some((name, text)) = own {
+                    policy.narrow(&name, &text).map_err(understood)?;
+                }
+                Some(policy)
+            }
+            (None, Some((name, text))) => {
+                Some(Document::parse(&name, &text).map_err(understood)?.for_launch(profile))
+            }
+        };
+        Ok(Self { global, policy })
+    }
+
+    /// For a container that exists: by the profile that it was made with.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn of_container(global: &'g Global, state: &State) -> Result<Self> {
+        Self::load(global, profile_of(&state.annotations))
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
+    /// Whether one stands.
+    pub fn stands(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// Opens what a launch names, on the ways that the policy leaves open, and judges it.
+    ///
+    /// # Errors
+    /// A path; kind `PolicyRefused` with every violation.
+    pub fn launch(&self, draft: Draft, base: BorrowedFd<'_>, request: &Request) -> Result<Judged> {
+        let (facts, verdict) = self.verdict(&draft, base, request)?;
+        self.enforce(verdict)?;
+        Ok(Judged { draft, facts })
+    }
+
+    /// The verdict on a launch, and what was opened for it.
+    ///
+    /// # Errors
+    /// A path that cannot be opened.
+    pub fn verdict(
+        &self,
+        draft: &Draft,
+        base: BorrowedFd<'_>,
+        request: &Request,
+    ) -> Result<(Facts, Verdict)> {
+        let grants = self
+            .policy
+            .as_ref()
+            .map_or_else(Grants::default, |policy| policy::select(draft, request, policy));
+        let facts = resolve::pin(draft, base, &grants)?;
+        let verdict = policy::judge(draft, &facts, request, self.policy());
+        Ok((facts, verdict))
+    }
+
+    /// Judges a further program of a container.
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused` with every violation.
+    pub fn exec(&self, draft: &Draft, own: Option<&Process>, request: &Request) -> Result<()> {
+        self.enforce(policy::judge_exec(draft, own, request, self.policy()))
+    }
+
+    /// Judges new limits.
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused` with every violation.
+    pub fn update(&self, limits: &Limits, request: &Request) -> Result<()> {
+        self.enforce(policy::judge_update(limits, request, self.policy()))
+    }
+
+    /// In audit mode the violations are told in `--log`, or else on stderr, and the launch goes on.
+    fn enforce(&self, verdict: Verdict) -> Result<()> {
+        let told: Vec<_> = verdict.enforce()?.iter().map(|told| format!("policy (audit): {told}")).collect();
+        log::warnings(self.global, told.iter())
+    }
+
+    /// How many launches live in the state directories of the policy; 0 where nobody asks.
+    ///
+    /// # Errors
+    /// A state directory that cannot be read.
+    pub fn running(&self) -> Result<u64> {
+        let running = self.policy.as_ref().map(|policy| &policy.running);
+        let Some(roots) =
+            running.filter(|running| running.max.is_some()).and_then(|all| all.state_roots.as_ref())
+        else {
+            return Ok(0);
+        };
+        roots.value.iter().map(|root| living(root)).sum()
+    }
+
+    /// Asked again once the launch has its own entry: of two that were counted at the same
+    /// time, both see the other now.
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused`: too many.
+    pub fn still_room(&self) -> Result<()> {
+        let Some(policy) = self.policy() else { return Ok(()) };
+        let Some(max) = &policy.running.max else { return Ok(()) };
+        match self.running()? > max.value && policy.mode == policy::Mode::Enforce {
+            true => {
+                let text =
+                    format!("refused by policy: more than {} launches at once (rule running.max)", max.value);
+                Err(Error::new(Kind::PolicyRefused, text).field("running"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The state directory of this call, as the policy compares it.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn state_root(&self) -> Result<PathBuf> {
+        match self.stands() {
+            true => Ok(entry::open_root(self.global)?.path().to_owned()),
+            false => Ok(PathBuf::new()),
+        }
+    }
+}
+
+/// The profile that annotations choose.
+pub fn profile_of(annotations: &BTreeMap<String, String>) -> Option<&str> {
+    annotations.get(PROFILE).map(String::as_str)
+}
+
+fn own_policy(path: &Path) -> Result<(String, String)> {
+    let text = text_file::read(path, LARGEST).at("--policy")?;
+    let text = String::from_utf8(text).map_err(|error| Error::usage(error.to_string()).field("--policy"))?;
+    Ok((path.display().to_string(), text))
+}
+
+/// What lives below one state directory. What cannot be read counts.
+fn living(root: &Path) -> Result<u64> {
+    if nix::sys::stat::stat(root).is_err() {
+        return Ok(0);
+    }
+    let root = StateRoot::open(Some(root))?;
+    let lives = |id: &String| match root.open_container(id).and_then(|dir| dir.load()) {
+        Ok(state) => !matches!(Status::observe(&state), Ok(Status::Stopped)),
+        // Removed in the meantime.
+        Err(error) => error.errno() != Some(nix::errno::Errno::ENOENT),
+    };
+    let count = root.ids()?.iter().filter(|id| lives(id)).count();
+    Ok(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// Compares every source with what `create` recorded.
+///
+/// # Errors
+/// Kind `IdentityChanged`: what changed.
+pub fn same_sources(state: &State) -> Result<()> {
+    state.binds.iter().try_for_each(|bind| same(bind, &format!("mount on {}", bind.destination)))
+}
+
+/// Compares the root directory with what `create` recorded.
+///
+/// # Errors
+/// Kind `IdentityChanged`: what changed.
+pub fn same_root(state: &State) -> Result<()> {
+    state.root.iter().try_for_each(|root| same(root, "/root/path"))
+}
+
+fn same(recorded: &BindIdentity, field: &str) -> Result<()> {
+    let changed = |text: String| {
+        Err(Error::new(Kind::IdentityChanged, text).field(field).object(&recorded.source).hint(
+            "the container has what was judged; something else stands at this path now: delete it and create it anew",
+        ))
+    };
+    let path = Path::new(&recorded.source);
+    let found = match resolve::identify_without_links(path) {
+        Ok(found) => super::container::identity(&recorded.destination, &found),
+        Err(error) => return changed(format!("was there when it was judged: {error}")),
+    };
+    let before = (recorded.dev, recorded.ino, recorded.kind, recorded.uid, recorded.gid);
+    let now = (found.dev, found.ino, found.kind, found.uid, found.gid);
+    match before == now {
+        true => Ok(()),
+        false => changed(format!("was {}, is {}", words(recorded), words(&found))),
+    }
+}
+
+fn words(identity: &BindIdentity) -> String {
+    let BindIdentity { dev, ino, kind, uid, gid, .. } = identity;
+    let kind = match kind {
+        BindKind::Directory => "directory",
+        BindKind::File => "file",
+        BindKind::Other => "object",
+    };
+    format!("{kind} of {uid}:{gid}, device {dev}, inode {ino}")
+}

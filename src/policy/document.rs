@@ -1,0 +1,177 @@
+//! A policy file as a whole, and the layers of it that judge one launch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::read;
+use super::rules::{At, Rules};
+use super::text::{Filling, Section, Source};
+use crate::error::{Error, Result};
+
+/// Where containers are where nobody says otherwise.
+const STATE_ROOT: &str = "/run/pinfold";
+
+/// What happens to a launch that breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It is named.
+    Audit,
+}
+
+/// `[running]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Running {
+    /// How many launches may live at once.
+    pub max: Option<At<u64>>,
+    /// The state directories that may be used.
+    pub state_roots: Option<At<Vec<PathBuf>>>,
+}
+
+/// The rules of one origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The file.
+    pub file: String,
+    /// What it says.
+    pub rules: Rules,
+}
+
+/// A policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// `mode`.
+    pub mode: Mode,
+    /// `default_profile`.
+    pub default_profile: Option<String>,
+    /// `[running]`.
+    pub running: Running,
+    /// The host's rules.
+    pub rules: Rules,
+    /// `[profile.NAME]`.
+    pub profiles: BTreeMap<String, Rules>,
+    /// The file's name.
+    pub file: String,
+    /// `sha256:` and the digest of the text.
+    pub digest: String,
+}
+
+/// The layers that judge one launch: each must allow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// What happens when they do not.
+    pub mode: Mode,
+    /// `[running]`, with the file's name.
+    pub running: Running,
+    /// The host's rules, the profile, the caller's own.
+    pub layers: Vec<Layer>,
+    /// The profile that was chosen.
+    pub profile: Option<String>,
+    /// A profile that was asked for and is not in the file.
+    pub unknown_profile: Option<String>,
+    /// The digest of each file.
+    pub digests: Vec<String>,
+}
+
+impl Document {
+    /// Reads the text of a host's policy.
+    ///
+    /// # Errors
+    /// The line and what is wrong on it.
+    pub fn parse(file: &str, text: &str) -> Result<Self> {
+        let source = Source::new(file, text);
+        let table = source.table()?;
+        let mut section = Section::whole(&source, &table, Filling::Defaults);
+        version(&mut section)?;
+        let modes = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
+        let mode = section.choice("mode", &modes, Mode::Enforce)?.map_or(Mode::Enforce, |at| at.value);
+        let default_profile = section.optional::<String>("default_profile")?.map(|at| at.value);
+        let running = running(&mut section)?;
+        let rules = read::rules(&mut section, Filling::Defaults)?;
+        let mut profiles = BTreeMap::new();
+        for (name, mut below) in section.named("profile", Filling::Nothing)? {
+            check_name(&name, &below)?;
+            profiles.insert(name, read::rules(&mut below, Filling::Nothing)?);
+            below.finish()?;
+        }
+        section.finish()?;
+        match &default_profile {
+            Some(name) if !profiles.contains_key(name) => {
+                Err(Error::usage(format!("`default_profile` is {name:?}, and there is no [profile.{name}]"))
+                    .object(file))
+            }
+            _ => Ok(Self {
+                mode,
+                default_profile,
+                running,
+                rules,
+                profiles,
+                file: file.to_owned(),
+                digest: digest(text),
+            }),
+        }
+    }
+
+    /// The layers for a launch that asks for this profile.
+    pub fn for_launch(self, profile: Option<&str>) -> Policy {
+        let Self { mode, default_profile, running, rules, mut profiles, file, digest } = self;
+        let asked = profile.map(str::to_owned).or(default_profile);
+        let chosen = asked.as_ref().and_then(|name| profiles.remove(name));
+        let unknown_profile = if chosen.is_none() { asked.clone() } else { None };
+        let layer = |rules| Layer { file: file.clone(), rules };
+        let layers = std::iter::once(rules).chain(chosen).map(layer).collect();
+        Policy { mode, running, layers, profile: asked, unknown_profile, digests: vec![digest] }
+    }
+}
+
+impl Policy {
+    /// One more layer, of the caller's own. It has neither profiles nor a mode.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn narrow(&mut self, file: &str, text: &str) -> Result<()> {
+        let source = Source::new(file, text);
+        let table = source.table()?;
+        let mut section = Section::whole(&source, &table, Filling::Nothing);
+        version(&mut section)?;
+        let rules = read::rules(&mut section, Filling::Nothing)?;
+        section.finish()?;
+        self.layers.push(Layer { file: file.to_owned(), rules });
+        self.digests.push(digest(text));
+        Ok(())
+    }
+}
+
+fn version(section: &mut Section<'_, '_>) -> Result<()> {
+    match section.required::<u64>("version")?.value {
+        1 => Ok(()),
+        other => Err(section.wrong(format!("version {other} is not known: this pinfold reads version 1"))),
+    }
+}
+
+fn check_name(name: &str, section: &Section<'_, '_>) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match !name.is_empty() && name.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(section.wrong("a profile's name is made of letters, digits, `-` and `_`")),
+    }
+}
+
+fn running(section: &mut Section<'_, '_>) -> Result<Running> {
+    let mut below = section.section("running")?;
+    let max = below.optional::<u64>("max")?;
+    let state_roots = below
+        .optional("state_roots")?
+        .or_else(|| max.as_ref().map(|at| At { value: vec![PathBuf::from(STATE_ROOT)], line: at.line }));
+    below.finish()?;
+    Ok(Running { max, state_roots })
+}
+
+fn digest(text: &str) -> String {
+    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}

@@ -1,0 +1,52 @@
+//! `doors`, `degraded`, `running`, `annotations`, and the choice of a profile.
+
+use super::Bench;
+use crate::policy::document::Policy;
+
+/// What the file as a whole says.
+pub(super) fn once(bench: &mut Bench<'_>, policy: &Policy) {
+    if let Some(name) = &policy.unknown_profile {
+        let allowed = "a profile of the policy file";
+        bench.refuse(0, "profile", "io.pinfold.profile", format!("the profile {name:?}"), allowed);
+    }
+    if !super::launches(bench.request.verb) {
+        return;
+    }
+    let (running, root) = (bench.request.running, bench.request.state_root.clone());
+    if let Some(max) = policy.running.max.as_ref().filter(|max| running > max.value) {
+        let asked = format!("a launch beside {} others", running.saturating_sub(1));
+        bench.refuse(max.line, "running.max", "running", asked, format!("{} at once", max.value));
+    }
+    if let Some(roots) = policy.running.state_roots.as_ref().filter(|roots| !roots.value.contains(&root)) {
+        let allowed: Vec<_> = roots.value.iter().map(|path| path.display().to_string()).collect();
+        bench.refuse(roots.line, "running.state_roots", "--root", root.display(), allowed.join(", "));
+    }
+}
+
+/// What each layer says of the door.
+pub(super) fn doors(bench: &mut Bench<'_>) {
+    let request = bench.request;
+    let rules = &bench.layer.rules;
+    if let Some(doors) = rules.doors.as_ref().filter(|doors| !doors.value.contains(&request.verb)) {
+        let names: Vec<_> = doors.value.iter().map(|verb| verb.name()).collect();
+        let name = request.verb.name();
+        bench.refuse(doors.line, "doors", name, format!("the verb {name}"), names.join(", "));
+    }
+    if let Some(degraded) = rules.degraded.as_ref().filter(|degraded| !degraded.value) {
+        for missing in &request.degraded {
+            bench.refuse(
+                degraded.line,
+                "degraded",
+                "degraded",
+                missing,
+                "nothing that this host cannot give",
+            );
+        }
+    }
+    if let Some(allow) = &rules.annotations {
+        for name in request.annotations.keys().filter(|name| !allow.value.hold(name)) {
+            let field = format!("/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+            bench.refuse(allow.line, "annotations.allow", field, name, &allow.value);
+        }
+    }
+}

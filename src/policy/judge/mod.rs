@@ -1,0 +1,123 @@
+//! The judge: pure, and the only decider. Every layer of a policy looks at the Draft, the
+//! opened objects and the request, and names every rule that is broken.
+
+mod binds;
+mod devices;
+mod doors;
+mod exec;
+mod hooks;
+mod ledger;
+mod limits;
+mod mounts;
+mod namespaces;
+mod process;
+mod root;
+mod seccomp;
+mod user;
+
+use std::fmt::Display;
+
+use super::document::{Layer, Policy};
+use super::request::Request;
+use super::rules::Verb;
+use super::violation::{Verdict, Violation};
+use crate::cgroup::Limits;
+use crate::draft::{Draft, Process};
+use crate::resolve::Facts;
+
+/// One layer at work.
+struct Bench<'a> {
+    layer: &'a Layer,
+    request: &'a Request,
+    /// Whether it is the host's own: rules that always hold are told once.
+    first: bool,
+    found: Vec<Violation>,
+}
+
+impl Bench<'_> {
+    fn refuse(
+        &mut self,
+        line: u32,
+        rule: &'static str,
+        field: impl Into<String>,
+        asked: impl Display,
+        allowed: impl Display,
+    ) {
+        self.found.push(Violation {
+            rule,
+            field: field.into(),
+            asked: asked.to_string(),
+            allowed: allowed.to_string(),
+            file: self.layer.file.clone(),
+            line,
+        });
+    }
+}
+
+/// Judges a launch.
+pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: &Policy) -> Verdict {
+    let each = |bench: &mut Bench<'_>| {
+        doors::doors(bench);
+        root::root(bench, draft, facts);
+        binds::binds(bench, draft, facts);
+        mounts::mounts(bench, draft);
+        namespaces::namespaces(bench, draft, facts);
+        user::maps(bench, draft, facts);
+        devices::devices(bench, draft, facts);
+        let limits = if request.has_cgroup { &draft.limits } else { &Limits::default() };
+        limits::limits(bench, limits);
+        limits::of_the_launch(bench);
+        limits::rdt(bench, draft.rdt.is_some());
+        process::sysctls(bench, draft);
+        hooks::hooks(bench, draft);
+        the_program(bench, draft);
+    };
+    in_each_layer(request, policy, each)
+}
+
+/// Judges a further program in a container whose own process is `own`.
+pub fn judge_exec(draft: &Draft, own: Option<&Process>, request: &Request, policy: &Policy) -> Verdict {
+    let each = |bench: &mut Bench<'_>| {
+        doors::doors(bench);
+        the_program(bench, draft);
+        if let (Some(own), Some(asked)) = (own, &draft.process) {
+            exec::beyond(bench, own, asked);
+        }
+    };
+    in_each_layer(request, policy, each)
+}
+
+/// Judges a change of limits: what it leaves alone is not judged again.
+pub fn judge_update(limits: &Limits, request: &Request, policy: &Policy) -> Verdict {
+    let each = |bench: &mut Bench<'_>| {
+        doors::doors(bench);
+        limits::changed(bench, limits);
+        limits::rdt(bench, request.rdt);
+        devices::rules(bench, limits);
+    };
+    in_each_layer(request, policy, each)
+}
+
+fn the_program(bench: &mut Bench<'_>, draft: &Draft) {
+    process::process(bench, draft);
+    user::user(bench, draft);
+    seccomp::seccomp(bench, draft);
+}
+
+fn in_each_layer(request: &Request, policy: &Policy, each: impl Fn(&mut Bench<'_>)) -> Verdict {
+    let mut found = vec![];
+    for (index, layer) in policy.layers.iter().enumerate() {
+        let mut bench = Bench { layer, request, first: index == 0, found: vec![] };
+        if bench.first {
+            doors::once(&mut bench, policy);
+        }
+        each(&mut bench);
+        found.append(&mut bench.found);
+    }
+    Verdict::of(found, policy.mode)
+}
+
+/// Whether a verb makes something that lives.
+fn launches(verb: Verb) -> bool {
+    matches!(verb, Verb::Create | Verb::Run | Verb::Sandbox)
+}

@@ -1,0 +1,128 @@
+//! `[mounts]`.
+
+use std::path::Path;
+
+use super::Bench;
+use crate::draft::{Draft, DraftMount, MountSource};
+use crate::policy::read::PROPAGATION;
+use crate::policy::request::odd;
+use crate::policy::rules::At;
+use crate::policy::select::is_device;
+
+/// Where nothing of the host may be shown.
+const KEPT: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+pub(super) fn mounts(bench: &mut Bench<'_>, draft: &Draft) {
+    for (index, mount) in draft.mounts.iter().enumerate().filter(|(_, mount)| !mount.own) {
+        filesystem(bench, mount);
+        for asked in &mount.options.propagation {
+            propagation(bench, *asked, &format!("{}/options", mount.field));
+        }
+        if bench.first {
+            let earlier = draft.mounts.get(..index).unwrap_or_default();
+            destination(bench, mount, earlier);
+            remount(bench, mount);
+        }
+    }
+    propagation(bench, draft.root.propagation, "/linux/rootfsPropagation");
+    let rules = &bench.layer.rules.mounts;
+    let held = |paths: &[std::ffi::CString], path: &Path| {
+        paths.iter().any(|one| one.as_bytes() == path.as_os_str().as_encoded_bytes())
+    };
+    for path in missing(&rules.masked, |path| held(&draft.masked_paths, path)) {
+        let line = rules.masked.as_ref().map_or(0, |at| at.line);
+        bench.refuse(
+            line,
+            "mounts.masked",
+            "/linux/maskedPaths",
+            format!("without {}", path.display()),
+            "masked",
+        );
+    }
+    for path in missing(&rules.readonly, |path| held(&draft.readonly_paths, path)) {
+        let line = rules.readonly.as_ref().map_or(0, |at| at.line);
+        let asked = format!("without {}", path.display());
+        bench.refuse(line, "mounts.readonly", "/linux/readonlyPaths", asked, "read-only");
+    }
+}
+
+fn missing(
+    wanted: &Option<At<Vec<std::path::PathBuf>>>,
+    is_there: impl Fn(&Path) -> bool,
+) -> impl Iterator<Item = &std::path::PathBuf> {
+    wanted.iter().flat_map(|at| &at.value).filter(move |path| !is_there(path))
+}
+
+fn filesystem(bench: &mut Bench<'_>, mount: &DraftMount) {
+    let rules = &bench.layer.rules.mounts;
+    let typ = match &mount.source {
+        MountSource::Bind { .. } | MountSource::Present => return,
+        MountSource::Fresh(typ) => typ.as_str(),
+        MountSource::Cgroup => "cgroup",
+    };
+    if let Some(known) = &rules.filesystems {
+        // The host decides which of the two a cgroup mount is.
+        let alike = |one: &String| one == typ || (typ == "cgroup" && one == "cgroup2");
+        if !known.value.iter().any(alike) {
+            bench.refuse(
+                known.line,
+                "mounts.filesystems",
+                format!("{}/type", mount.field),
+                typ,
+                known.value.join(", "),
+            );
+        }
+    }
+    if let Some(names) = &rules.data {
+        for (key, _) in mount.options.data.iter().filter(|(key, _)| !names.value.hold(key)) {
+            bench.refuse(names.line, "mounts.data", format!("{}/options", mount.field), key, &names.value);
+        }
+    }
+}
+
+fn propagation(bench: &mut Bench<'_>, asked: u64, field: &str) {
+    let Some(known) = &bench.layer.rules.mounts.propagation else { return };
+    let kind = match asked & !libc::MS_REC {
+        libc::MS_PRIVATE => 0,
+        other => other,
+    };
+    if kind == 0 || known.value.contains(&kind) {
+        return;
+    }
+    let word =
+        |kind: u64| PROPAGATION.iter().find(|(_, bit)| *bit == kind).map_or("unknown", |(word, _)| *word);
+    let allowed: Vec<_> = known.value.iter().map(|kind| word(*kind)).collect();
+    bench.refuse(known.line, "mounts.propagation", field, word(kind), allowed.join(", "));
+}
+
+/// The options of a mount are those that were judged with it: nothing changes them later.
+fn remount(bench: &mut Bench<'_>, mount: &DraftMount) {
+    if matches!(mount.source, MountSource::Present) {
+        let field = format!("{}/options", mount.field);
+        bench.refuse(
+            0,
+            "mounts.remount",
+            field,
+            "remount",
+            "the mount's final options with the mount itself",
+        );
+    }
+}
+
+/// What holds for every destination.
+fn destination(bench: &mut Bench<'_>, mount: &DraftMount, earlier: &[DraftMount]) {
+    let field = format!("{}/destination", mount.field);
+    let place = mount.destination.as_path();
+    let is_bind = matches!(mount.source, MountSource::Bind { .. }) && !is_device(mount);
+    let asked = if odd(place).is_some() {
+        "a control character".to_owned()
+    } else if is_bind && (place == Path::new("/") || KEPT.iter().any(|kept| place.starts_with(kept))) {
+        format!("a bind on {}", place.display())
+    } else if earlier.iter().any(|other| !other.own && other.destination == place) {
+        format!("a second mount on {}", place.display())
+    } else {
+        return;
+    };
+    let allowed = "one mount per place, no bind on /, /proc, /sys or /dev";
+    bench.refuse(0, "mounts.destination", field, asked, allowed);
+}

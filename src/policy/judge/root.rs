@@ -1,0 +1,66 @@
+//! `[root]`.
+
+use super::Bench;
+use crate::draft::Draft;
+use crate::policy::builtin;
+use crate::policy::request::odd;
+use crate::policy::select::root_path;
+use crate::resolve::Facts;
+
+const FIELD: &str = "/root/path";
+
+pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
+    let rules = &bench.layer.rules.root;
+    if let Some(at) = rules.readonly.as_ref().filter(|at| at.value && !draft.root.readonly) {
+        bench.refuse(at.line, "root.readonly", "/root/readonly", "a root that can be written", "true");
+    }
+    if bench.first && !bench.request.pivot {
+        let asked = "the host's mounts below the root";
+        bench.refuse(0, "root.pivot", "--no-pivot", asked, "pivot_root(2)");
+    }
+    match root_path(draft, bench.request) {
+        None => {
+            if let Some(at) = rules.host_usr.as_ref().filter(|at| !at.value) {
+                bench.refuse(at.line, "root.host_usr", "/root", "the host's /usr", "a root directory");
+            }
+        }
+        Some(path) => directory(bench, &path, facts),
+    }
+}
+
+fn directory(bench: &mut Bench<'_>, path: &std::path::Path, facts: &Facts) {
+    let rules = &bench.layer.rules.root;
+    if let Some(images) = &rules.images
+        && !bench.request.image.as_ref().is_some_and(|image| images.value.contains(image))
+    {
+        let asked =
+            bench.request.image.clone().unwrap_or_else(|| "a directory, no verified image".to_owned());
+        bench.refuse(images.line, "root.images", FIELD, asked, images.value.join(", "));
+    }
+    let Some(directories) = &rules.directories else { return };
+    if let Some(what) = odd(path) {
+        let asked = format!("{} has {what}", path.display());
+        bench.refuse(directories.line, "root.path", FIELD, asked, "a path that can be compared");
+        return;
+    }
+    if directories.value.cover(path).is_none() {
+        bench.refuse(directories.line, "root.directories", FIELD, path.display(), &directories.value);
+        return;
+    }
+    if let Some(barred) = facts.barred.iter().find(|barred| barred.field == FIELD) {
+        let asked = format!("{}: {}", path.display(), barred.errno.desc());
+        bench.refuse(
+            directories.line,
+            "root.link",
+            FIELD,
+            asked,
+            "a path through no link, beneath the grant",
+        );
+    }
+    if let Some(root) = &facts.root
+        && let Some(kernel) = builtin::kernel_filesystem(root)
+    {
+        let allowed = "files and directories of ordinary file systems";
+        bench.refuse(directories.line, "root.kernel_fs", FIELD, kernel, allowed);
+    }
+}

@@ -1,0 +1,126 @@
+//! `[seccomp]`, `[landlock]`.
+
+use super::Bench;
+use crate::draft::Draft;
+use crate::policy::rules::At;
+use crate::seccomp::{Action, Arch, Profile};
+
+const FIELD: &str = "/linux/seccomp";
+/// The ways around a rule for a socket or IPC call on 32-bit x86 (linux/net.h, linux/ipc.h).
+const MULTIPLEXERS: [&str; 2] = ["socketcall", "ipc"];
+
+pub(super) fn seccomp(bench: &mut Bench<'_>, draft: &Draft) {
+    let rules = &bench.layer.rules.seccomp;
+    if let Some(at) = rules.landlock.as_ref().filter(|at| at.value && !draft.landlock) {
+        bench.refuse(at.line, "landlock.required", "landlock", "without Landlock", "confined by Landlock");
+    }
+    if draft.process.is_none() {
+        return;
+    }
+    match &draft.seccomp {
+        None => unfiltered(bench),
+        Some(profile) => {
+            if bench.first && profile.notifies() {
+                let asked = "a supervisor that decides about calls";
+                bench.refuse(0, "seccomp.listener", FIELD, asked, "a filter that decides itself");
+            }
+            if let Some(known) = &rules.profiles {
+                by_digest(bench, known, profile);
+            }
+            for name in rules.deny.iter().flat_map(|at| &at.value).filter(|name| lets_run(profile, name)) {
+                let line = rules.deny.as_ref().map_or(0, |at| at.line);
+                bench.refuse(
+                    line,
+                    "seccomp.deny",
+                    FIELD,
+                    format!("{name} may run"),
+                    "denied, whatever its arguments",
+                );
+            }
+        }
+    }
+}
+
+fn unfiltered(bench: &mut Bench<'_>) {
+    let rules = &bench.layer.rules.seccomp;
+    match (&rules.required, &rules.deny) {
+        (Some(at), _) if at.value => {
+            bench.refuse(at.line, "seccomp.required", FIELD, "no filter", "a filter")
+        }
+        (_, Some(at)) if !at.value.is_empty() => {
+            bench.refuse(
+                at.line,
+                "seccomp.deny",
+                FIELD,
+                "no filter: every call may run",
+                at.value.join(", "),
+            );
+        }
+        _ => {}
+    }
+}
+
+/// A filter that cannot be compiled has no digest and is none of those known.
+fn by_digest(bench: &mut Bench<'_>, known: &At<Vec<String>>, profile: &Profile) {
+    let digest = profile.compile().map(|program| program.digest());
+    let text = digest.unwrap_or_else(|error| error.to_string());
+    if !known.value.contains(&text) {
+        bench.refuse(known.line, "seccomp.profiles", FIELD, text, known.value.join(", "));
+    }
+}
+
+/// Whether some rule, for some arguments, lets a call run: stricter than what the filter may
+/// come to, never milder.
+fn lets_run(profile: &Profile, name: &str) -> bool {
+    let x86 = Arch::NATIVE == Some(Arch::X86) || profile.architectures.contains(&Arch::X86);
+    named(profile, name)
+        || (x86 && is_multiplexed(name) && MULTIPLEXERS.iter().any(|through| named(profile, through)))
+}
+
+fn named(profile: &Profile, name: &str) -> bool {
+    let runs =
+        |action: Action| matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify);
+    let mut about = profile.rules.iter().filter(|rule| rule.calls.iter().any(|call| call.name == name));
+    let stopped = |rule: &crate::seccomp::Rule| rule.conditions.is_empty() && !runs(rule.action);
+    let allowed = about.clone().any(|rule| runs(rule.action));
+    allowed || (runs(profile.default_action) && !about.any(stopped))
+}
+
+/// Calls that socketcall(2) and ipc(2) make too.
+fn is_multiplexed(name: &str) -> bool {
+    const CALLS: [&str; 32] = [
+        "socket",
+        "bind",
+        "connect",
+        "listen",
+        "accept",
+        "getsockname",
+        "getpeername",
+        "socketpair",
+        "send",
+        "recv",
+        "sendto",
+        "recvfrom",
+        "shutdown",
+        "setsockopt",
+        "getsockopt",
+        "sendmsg",
+        "recvmsg",
+        "accept4",
+        "recvmmsg",
+        "sendmmsg",
+        "semop",
+        "semget",
+        "semctl",
+        "semtimedop",
+        "msgsnd",
+        "msgrcv",
+        "msgget",
+        "msgctl",
+        "shmat",
+        "shmdt",
+        "shmget",
+        "shmctl",
+    ];
+    CALLS.contains(&name)
+}

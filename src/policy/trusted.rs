@@ -1,0 +1,153 @@
+//! Opens the policy file so that nobody but root can have had a say in it: one component at
+//! a time, each a directory of root's that nobody else can write, and never through a link.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+
+use crate::error::{Call, Context, Error, Kind, Result};
+use crate::sys;
+
+/// Where the host's policy stands. A constant on purpose: no option, environment variable
+/// or build feature moves it.
+pub const POLICY_FILE: &str = "/etc/pinfold/policy.toml";
+
+/// A policy is written by hand; what is larger is none.
+const LARGEST: usize = 1 << 20;
+
+/// The text of the host's policy; `None` where there is no such file.
+///
+/// # Errors
+/// Kind `PolicyRefused` for whatever is there and cannot be trusted or read.
+pub fn read() -> Result<Option<String>> {
+    read_at(POLICY_FILE).map_err(|error| {
+        let hint = "nothing is launched until this is mended; `pinfold policy lint` checks it";
+        error.object(POLICY_FILE).kind(Kind::PolicyRefused).hint(hint)
+    })
+}
+
+/// As [`read`], for any absolute path.
+///
+/// # Errors
+/// What the calls said; whose fault a component is.
+pub fn read_at(path: &str) -> Result<Option<String>> {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let Some((file, directories)) = names.split_last() else {
+        return Err(Error::internal("a policy path without a name"));
+    };
+    let mut dir = open_directory(None, "/")?.ok_or_else(|| Error::setup("there is no root directory"))?;
+    let mut place = String::new();
+    for name in directories {
+        place = format!("{place}/{name}");
+        match open_directory(Some(&dir), name).on(&place)? {
+            Some(below) => dir = below,
+            None => return Ok(None),
+        }
+    }
+    open_file(&dir, file).on(path)?.map(|file| text(&file).on(path)).transpose()
+}
+
+fn absent<T>(opened: std::result::Result<T, Errno>) -> Result<Option<T>> {
+    match opened {
+        Err(Errno::ENOENT) => Ok(None),
+        Err(Errno::ELOOP) => Err(Error::setup("is a symbolic link")),
+        other => other.call("openat").map(Some),
+    }
+}
+
+fn open_directory(below: Option<&OwnedFd>, name: &str) -> Result<Option<OwnedFd>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = match below {
+        Some(dir) => openat(dir, name, flags, Mode::empty()),
+        None => openat(AT_FDCWD, name, flags, Mode::empty()),
+    };
+    // O_NOFOLLOW and O_DIRECTORY together say ENOTDIR of a link (open(2)).
+    let opened = match opened {
+        Err(Errno::ENOTDIR) => return Err(Error::setup("is no directory, or a symbolic link")),
+        other => absent(other)?,
+    };
+    let Some(dir) = opened else { return Ok(None) };
+    verify(&dir)?;
+    Ok(Some(dir))
+}
+
+fn open_file(dir: &OwnedFd, name: &str) -> Result<Option<OwnedFd>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let Some(file) = absent(openat(dir, name, flags, Mode::empty()))? else { return Ok(None) };
+    let stat = sys::file::stat(file.as_fd()).call("fstat")?;
+    match stat.mode & libc::S_IFMT {
+        libc::S_IFREG => verify(&file).map(|()| Some(file)),
+        _ => Err(Error::setup("is not a regular file")),
+    }
+}
+
+/// Root's, and nobody else's to write. A user namespace shows owners that it does not map
+/// as the overflow id, which is not trusted either.
+fn verify(file: &OwnedFd) -> Result<()> {
+    let stat = sys::file::stat(file.as_fd()).call("fstat")?;
+    if stat.uid != 0 {
+        return Err(Error::setup(format!("belongs to user {}, not to root", stat.uid)));
+    }
+    match stat.mode & (libc::S_IWGRP | libc::S_IWOTH) {
+        0 => Ok(()),
+        _ => Err(Error::setup("can be written by its group or by others")),
+    }
+}
+
+fn text(file: &OwnedFd) -> Result<String> {
+    let mut content = vec![];
+    let mut buffer = [0_u8; 16384];
+    loop {
+        match sys::file::read(file.as_fd(), &mut buffer).call("read")? {
+            0 => break,
+            length => content.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+        }
+        if content.len() > LARGEST {
+            return Err(Error::setup(format!("is larger than {LARGEST} bytes")));
+        }
+    }
+    String::from_utf8(content).map_err(|error| Error::setup(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// Below /run, whose directories are root's alone; /tmp is everybody's.
+    #[test]
+    fn only_what_root_alone_can_write_is_read() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = format!("/run/pinfold-policy-test-{}", std::process::id());
+        std::fs::create_dir(&dir).unwrap();
+        let mode = |path: &str, bits| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).unwrap();
+        };
+        let (file, link, below) = (format!("{dir}/p"), format!("{dir}/l"), format!("{dir}/d"));
+        mode(&dir, 0o755);
+        std::fs::write(&file, "version = 1").unwrap();
+        mode(&file, 0o644);
+        symlink(&file, &link).unwrap();
+        symlink(&dir, &below).unwrap();
+        assert_eq!(read_at(&file).unwrap().as_deref(), Some("version = 1"));
+        assert_eq!(read_at(&format!("{dir}/none")).unwrap(), None);
+        assert_eq!(read_at(&format!("{dir}/none/p")).unwrap(), None);
+        let told = |path: &str| read_at(path).unwrap_err().to_string();
+        assert!(told(&link).contains("symbolic link"));
+        assert!(told(&format!("{below}/p")).contains("symbolic link"));
+        assert!(told(&dir).contains("not a regular file"));
+        mode(&file, 0o664);
+        assert!(told(&file).contains("written by its group"));
+        mode(&file, 0o644);
+        mode(&dir, 0o757);
+        assert!(told(&file).contains("written by its group"));
+        mode(&dir, 0o755);
+        std::os::unix::fs::chown(&file, Some(1), None).unwrap();
+        assert!(told(&file).contains("belongs to user 1"));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
