@@ -153,7 +153,8 @@ fn drop_unreachable_ambient(value: &mut Value, warnings: &mut Vec<String>) {
     let (permitted, inheritable) = (listed("permitted"), listed("inheritable"));
     let Some(ambient) = sets.get_mut("ambient").and_then(Value::as_array_mut) else { return };
     ambient.retain(|name| {
-        let reachable = permitted.contains(name) && inheritable.contains(name);
+        // What is no name at all is told as such when it is parsed.
+        let reachable = !name.is_string() || permitted.contains(name) && inheritable.contains(name);
         if !reachable {
             warnings.push(format!(
                 "/process/capabilities/ambient: {name} is not both permitted and inheritable, left out"
