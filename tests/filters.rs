@@ -113,6 +113,25 @@ fn pinfold_works_under_a_filter_that_denies_what_it_called_before() {
     dir.assert_nothing_left();
 }
 
+/// What pinfold still has to call is known before anything is made.
+#[test]
+fn a_filter_under_which_nothing_could_start_is_refused_by_the_call() {
+    let dir = Dir::new();
+    for (name, action) in
+        [("getcwd", "ERRNO"), ("setresuid", "KILL_PROCESS"), ("sendmsg", "ERRNO"), ("capset", "TRAP")]
+    {
+        let seccomp = one(json!([name]), json!({"action": format!("SCMP_ACT_{action}")}));
+        let early = bundle(&dir, &format!("{name}-early"), "echo ran", false, seccomp.clone());
+        let ran = early.run(&dir, &dir.id(name));
+        assert_eq!((ran.code(), ran.out.as_str()), (1, ""), "{ran:?}");
+        assert!(ran.err.contains(&format!("denies {name},")), "{ran:?}");
+        // Loaded last, it denies the program alone.
+        let late = bundle(&dir, &format!("{name}-late"), "echo ran", true, seccomp);
+        assert_eq!(late.run(&dir, &dir.id(name)).ok(), "ran\n", "{name}");
+    }
+    dir.assert_nothing_left();
+}
+
 /// All flags, in every combination, without a listener.
 #[test]
 fn every_flag_is_accepted_with_every_other() {

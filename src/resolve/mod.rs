@@ -18,6 +18,7 @@ mod idmap;
 mod join;
 mod landlock;
 mod mounting;
+mod needed;
 mod pin;
 mod program;
 mod steps;

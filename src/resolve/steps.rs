@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::entering::{self, Entering};
-use super::{Facts, Surroundings, devices, hooks, landlock, mounting, trees};
+use super::{Facts, Surroundings, devices, hooks, landlock, mounting, needed, trees};
 use crate::draft::{Door, Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Covered, FreshFs, IdMaps, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
@@ -48,6 +48,7 @@ pub(super) fn steps(
     enter_pid_namespace(&mut list, draft, entering);
     confine(&mut list, draft, process, around)?;
     run_program(&mut list, draft, process, entering.late_pid, around)?;
+    needed::check_list(&list.steps)?;
     Ok(list.steps)
 }
 
@@ -391,6 +392,7 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
     late_filter(&mut list, draft, process)?;
     list.add("", Step::ResetSignals);
     list.add("/process/args/0", Step::Exec);
+    needed::check_list(&list.steps)?;
     Ok(list.steps)
 }
 

@@ -51,6 +51,16 @@ impl Program {
         Self { instructions, native }
     }
 
+    /// A program for this machine, to be asked.
+    ///
+    /// # Errors
+    /// A machine whose call numbers are not known.
+    pub fn native(instructions: &[sock_filter]) -> Result<Self> {
+        let native = Arch::NATIVE
+            .ok_or_else(|| Error::setup("seccomp: no table of system calls for this architecture"))?;
+        Ok(Self::new(instructions.to_vec(), native))
+    }
+
     /// The instructions for `struct sock_fprog`.
     pub fn instructions(&self) -> &[sock_filter] {
         &self.instructions
