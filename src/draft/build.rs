@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
 
 use super::{
-    Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, memory_policy,
-    mounts, namespaces, net_devices, process, sysctl,
+    Door, Draft, DraftDevice, DraftMount, Extras, HostFacts, MountSource, OwnerMap, Root, annotations,
+    memory_policy, mounts, namespaces, net_devices, process, sysctl,
 };
 use crate::cgroup::{CgroupPath, DeviceRule, Limits, Rdt};
 use crate::error::{Context, Error, Result};
@@ -68,7 +68,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         personality: personality(&linux)?,
         memory_policy: linux.memory_policy().as_ref().map(memory_policy::memory_policy).transpose()?,
         seccomp: seccomp(&linux, extras)?,
-        landlock: extras.landlock,
+        landlock: landlock(spec, extras, facts)?,
         limits: limits(&linux, extras, facts)?,
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
         rdt: linux.intel_rdt().as_ref().map(Rdt::from_oci).transpose()?,
@@ -237,6 +237,13 @@ fn seccomp(linux: &oci_spec::runtime::Linux, extras: &Extras) -> Result<Option<P
     match extras.door == Door::Sandbox && profile.as_ref().is_some_and(Profile::notifies) {
         true => Err(unsupported("/linux/seccomp").object("SCMP_ACT_NOTIFY")),
         false => Ok(profile),
+    }
+}
+
+fn landlock(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<bool> {
+    match extras.door {
+        Door::Oci => annotations::landlock(spec.annotations().as_ref(), facts),
+        Door::Sandbox => Ok(extras.landlock),
     }
 }
 

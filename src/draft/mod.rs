@@ -4,9 +4,10 @@
 //!
 //! runtime-spec: config.md, config-linux.md.
 
-mod environment;
+mod annotations;
 mod build;
 mod capabilities;
+mod environment;
 mod hooks;
 mod memory_policy;
 mod mount_options;

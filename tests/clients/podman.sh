@@ -192,6 +192,21 @@ capabilities_and_privileges() {
     code 1 run busybox mount -t tmpfs tmpfs /tmp
 }
 
+landlock_by_annotation() {
+    # Without the domain this root may mount; inside one nobody may (landlock(7)).
+    local weak=(--privileged --security-opt no-new-privileges) mount='mount -t tmpfs tmpfs /tmp'
+    run "${weak[@]}" busybox sh -c "$mount"
+    [ "$RUNTIME" = pinfold ] || return 0
+    code 1 run "${weak[@]}" --annotation io.pinfold.landlock=on busybox sh -c "$mount"
+    run "${weak[@]}" --annotation io.pinfold.landlock=on busybox sh -c 'echo x >/tmp/x && ps && kill -0 $$'
+    start "${weak[@]}" --annotation io.pinfold.landlock=on --name box busybox sleep 100
+    code 1 podman exec box sh -c "$mount"
+    podman exec box ps | has sleep
+    podman exec box kill 1
+    code 126 run --annotation io.pinfold.landlock=yes busybox true
+    code 126 run --annotation io.pinfold.timeout=1s busybox true
+}
+
 devices_and_sysctls() {
     run --device /dev/fuse busybox test -c /dev/fuse
     equal sysctl 1 "$(run --sysctl net.ipv4.ip_forward=1 busybox cat /proc/sys/net/ipv4/ip_forward)"
@@ -297,7 +312,7 @@ nothing_is_left() {
 prepare
 for name in output_and_exit_code terminal_of_run exec_inherits_and_changes terminal_of_exec stop_kill_and_start_again \
     stop_escalates pause_and_resume logs_follow_both_streams top_and_ps stats_once healthchecks read_only_root \
-    init_reaps copying volumes_and_mounts tmpfs_mounts users_and_groups capabilities_and_privileges devices_and_sysctls \
+    init_reaps copying volumes_and_mounts tmpfs_mounts users_and_groups capabilities_and_privileges landlock_by_annotation devices_and_sysctls \
     namespaces_shared_with_another user_namespaces a_bridge_with_an_address pods updating limits without_root; do
     cases $name
     clean
