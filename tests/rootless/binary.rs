@@ -38,6 +38,7 @@ fn executables(mut child: Child, mark: &str) -> (PathBuf, PathBuf) {
     let found = (exe(&pid.to_string()), exe(init.trim()));
     child.kill().unwrap();
     child.wait().unwrap();
+    assert!(soon(|| processes_with(mark).is_empty()), "the next would find this one's");
     found
 }
 
