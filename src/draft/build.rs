@@ -32,17 +32,21 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
     let (new_namespaces, join) = namespaces::namespaces(&linux)?;
     let (id_maps, joined_maps) = namespaces::id_maps(&linux, new_namespaces, &join)?;
     let time_offsets = namespaces::time_offsets(&linux, new_namespaces)?;
-    let own_user_namespace = id_maps.is_some() || join.iter().any(|one| one.nstype == clone::CLONE_NEWUSER);
+    let own = join.iter().fold(new_namespaces, |all, one| all | one.nstype);
+    let own_user_namespace = own & clone::CLONE_NEWUSER != 0;
     let setting = process::Setting { door: extras.door, facts, own_user_namespace };
     let program = spec.process().as_ref().map(|given| process::process(given, setting)).transpose()?;
     let (program, warnings) = program.unzip();
     let user = program.as_ref().map(|program| (program.uid, program.gid));
     require_mount_namespace(new_namespaces, &join)?;
     let sysctls = match linux.sysctl() {
-        Some(map) => sysctl::sysctls(map, new_namespaces | join.iter().fold(0, |all, one| all | one.nstype))?,
+        Some(map) => sysctl::sysctls(map, own)?,
         None => vec![],
     };
     let mut mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?;
+    if extras.door == Door::Oci && (own_user_namespace || facts.rootless) {
+        mounts::show_the_hosts(&mut mounts, own, facts);
+    }
     mounts::label(&mut mounts, linux.mount_label().as_deref(), facts)?;
     let devices = match brings_dev(&mounts) {
         true => vec![],

@@ -7,6 +7,7 @@ use oci_spec::runtime::Mount;
 use super::{DraftMount, Extras, HostFacts, MountSource, OwnerMap, mount_options, namespaces};
 use crate::error::{Context, Error, Result};
 use crate::plan::IdMaps;
+use crate::sys::clone::{CLONE_NEWCGROUP, CLONE_NEWNET};
 
 /// Reads all mounts, in their order.
 pub(super) fn mounts(
@@ -52,6 +53,26 @@ fn reconfigure(remount: &DraftMount, earlier: &mut [DraftMount]) -> Result<()> {
         .field(field())
         .object(remount.destination.display())
         .hint("with `bind` it changes the flags of the mount alone")),
+    }
+}
+
+/// A new sysfs belongs to the network namespace and a new cgroup tree to the cgroup namespace.
+/// In a user namespace nobody may make one for a namespace of the host's, `own` are the others: then the host's own is
+/// shown, as crun does for both and runc for cgroup2. v1 hierarchies are bound one by one where
+/// the caller may (`resolve::cgroup_mounts`).
+pub(super) fn show_the_hosts(mounts: &mut [DraftMount], own: u64, facts: &HostFacts) {
+    for mount in mounts {
+        let path = match &mount.source {
+            MountSource::Fresh(fstype) if fstype == "sysfs" && own & CLONE_NEWNET == 0 => "/sys",
+            MountSource::Cgroup if own & CLONE_NEWCGROUP == 0 && (facts.rootless || facts.cgroup_unified) => {
+                "/sys/fs/cgroup"
+            }
+            _ => continue,
+        };
+        let options = &mut mount.options;
+        (options.bind, options.recursive) = (true, true);
+        options.data.clear();
+        mount.source = MountSource::Bind { path: path.into(), owner: OwnerMap::Keep, optional: false };
     }
 }
 
@@ -310,6 +331,30 @@ mod tests {
             (r#""options":["rbind","ridmap"]"#.to_owned(), "/mounts/0/options"),
         ] {
             assert!(refused(&with(&rest)).starts_with(field), "{rest}: {}", refused(&with(&rest)));
+        }
+    }
+
+    #[test]
+    fn a_user_namespace_shows_the_hosts_where_it_may_make_none() {
+        let list = r#"[{"destination":"/sys","type":"sysfs","options":["ro"]},
+                       {"destination":"/sys/fs/cgroup","type":"cgroup"}]"#;
+        let both = CLONE_NEWNET | CLONE_NEWCGROUP;
+        for (rootless, own, cgroup_unified, shown) in [
+            (true, 0, true, [true, true]),
+            (true, 0, false, [true, true]),
+            (false, 0, false, [true, false]),
+            (false, 0, true, [true, true]),
+            (true, CLONE_NEWNET, true, [false, true]),
+            (true, CLONE_NEWCGROUP, true, [true, false]),
+            (true, both, true, [false, false]),
+        ] {
+            let mut mounts = read(list).unwrap();
+            let facts = HostFacts { cgroup_unified, rootless, ..HostFacts::default() };
+            show_the_hosts(&mut mounts, own, &facts);
+            let bound: Vec<_> =
+                mounts.iter().map(|mount| matches!(mount.source, MountSource::Bind { .. })).collect();
+            assert_eq!(bound, shown, "{rootless} {own:#x} {cgroup_unified}");
+            assert!(mounts[0].options.readonly());
         }
     }
 
