@@ -1,0 +1,486 @@
+//! Promise: the judge says what docs/policy.md says. Random policies and launches are judged by
+//! pinfold and by a reference that was written from that document alone; both must name the same
+//! rules at the same fields.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use pinfold::cgroup::Amount;
+use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
+use pinfold::plan::{IdMaps, IdRange};
+use pinfold::policy::{Document, Request, Verb, judge};
+use pinfold::resolve::{Facts, Identity, Pinned};
+use pinfold::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+
+const POLICIES: u32 = 1000;
+const LAUNCHES: u32 = 100;
+
+/// xorshift64*: the cases are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+    fn some<T: Copy>(&mut self, of: &[T]) -> Vec<T> {
+        of.iter().copied().filter(|_| self.coin()).collect()
+    }
+}
+
+const IDS: [u32; 8] = [0, 1, 999, 1000, 1999, 2000, 65536, 100_000];
+const CAPS: [(&str, u64); 3] = [("CAP_KILL", 1 << 5), ("CAP_NET_RAW", 1 << 13), ("CAP_SYS_ADMIN", 1 << 21)];
+const NAMES: [&str; 5] = ["PATH", "LC_ALL", "LC", "LD_PRELOAD", "path"];
+const SPACES: [(&str, u64); 4] =
+    [("pid", 0x2000_0000), ("ipc", 0x800_0000), ("uts", 0x400_0000), ("user", 0x1000_0000)];
+const SOURCES: [&str; 7] = ["/srv", "/srv/a", "/srv/a/b", "/srv/ab", "/srv/A", "/srv/a/../b", "/srv/a\n"];
+const TARGETS: [&str; 6] = ["/work", "/work/x", "/workshop", "/proc/x", "/", "/etc"];
+const FLAGS: [(&str, u64); 3] =
+    [("nosuid", MOUNT_ATTR_NOSUID), ("nodev", MOUNT_ATTR_NODEV), ("noexec", MOUNT_ATTR_NOEXEC)];
+const TYPES: [(&str, u32); 3] =
+    [("directory", libc::S_IFDIR), ("file", libc::S_IFREG), ("socket", libc::S_IFSOCK)];
+
+/// "unlimited", "set", or at most this.
+#[derive(Clone, Copy)]
+enum Bound {
+    Unlimited,
+    Set,
+    Max(u64),
+}
+
+struct Grant {
+    path: &'static str,
+    writable: bool,
+    owner: Option<(u32, u32)>,
+    destination: Option<&'static str>,
+    types: Vec<(&'static str, u32)>,
+    floor: Vec<(&'static str, u64)>,
+    hard_links: bool,
+}
+
+/// One layer; `None` is a key that is not written.
+#[derive(Default)]
+struct Layer {
+    uids: Option<Vec<(u32, u32)>>,
+    bounding: Option<Vec<(&'static str, u64)>>,
+    permitted: Option<Vec<(&'static str, u64)>>,
+    no_new_privs: Option<bool>,
+    names: Option<Vec<&'static str>>,
+    oom: Option<i64>,
+    memory: Option<Bound>,
+    pids: Option<Bound>,
+    cpu: Option<Bound>,
+    spaces: Option<Vec<(&'static str, u64)>>,
+    network: Option<Vec<&'static str>>,
+    host_uids: Option<(u32, u32)>,
+    binds: Option<Vec<Grant>>,
+    doors: Option<Vec<&'static str>>,
+}
+
+fn maybe<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
+    if dice.below(3) == 0 { None } else { Some(value(dice)) }
+}
+
+fn range(dice: &mut Dice) -> (u32, u32) {
+    let (a, b) = (dice.one(&IDS), dice.one(&IDS));
+    (a.min(b), a.max(b))
+}
+
+fn bound(dice: &mut Dice) -> Bound {
+    match dice.below(4) {
+        0 => Bound::Unlimited,
+        1 => Bound::Set,
+        _ => Bound::Max(dice.below(4)),
+    }
+}
+
+fn grant(dice: &mut Dice) -> Grant {
+    Grant {
+        path: dice.one(&["/srv", "/srv/a", "/srv/a/b"]),
+        writable: dice.coin(),
+        owner: maybe(dice, range),
+        destination: maybe(dice, |dice| dice.one(&["/work", "/"])),
+        types: dice.some(&TYPES),
+        floor: dice.some(&FLAGS),
+        hard_links: dice.coin(),
+    }
+}
+
+fn layer(dice: &mut Dice) -> Layer {
+    Layer {
+        uids: maybe(dice, |dice| (0..dice.below(3)).map(|_| range(dice)).collect()),
+        bounding: maybe(dice, |dice| dice.some(&CAPS)),
+        permitted: maybe(dice, |dice| dice.some(&CAPS)),
+        no_new_privs: maybe(dice, Dice::coin),
+        names: maybe(dice, |dice| dice.some(&["PATH", "LC_*", "*", "LD_PRELOAD"])),
+        oom: maybe(dice, |dice| i64::try_from(dice.below(3)).unwrap() - 1),
+        memory: maybe(dice, bound),
+        pids: maybe(dice, bound),
+        cpu: maybe(dice, bound),
+        spaces: maybe(dice, |dice| dice.some(&SPACES)),
+        network: maybe(dice, |dice| dice.some(&["none", "host"])),
+        host_uids: maybe(dice, range),
+        binds: maybe(dice, |dice| (0..dice.below(3)).map(|_| grant(dice)).collect()),
+        doors: maybe(dice, |dice| dice.some(&["create", "run", "exec"])),
+    }
+}
+
+fn list<T: std::fmt::Display>(words: impl IntoIterator<Item = T>) -> String {
+    let words: Vec<_> = words.into_iter().map(|word| format!("{:?}", word.to_string())).collect();
+    format!("[{}]", words.join(", "))
+}
+
+fn names<T: Copy>(pairs: &[(&'static str, T)]) -> String {
+    list(pairs.iter().map(|(name, _)| *name))
+}
+
+fn written(bound: Bound) -> String {
+    match bound {
+        Bound::Unlimited => "\"unlimited\"".to_owned(),
+        Bound::Set => "\"set\"".to_owned(),
+        Bound::Max(most) => format!("{most}"),
+    }
+}
+
+/// As TOML; `at` is `profile.p.` or nothing.
+fn text(layer: &Layer, at: &str) -> String {
+    let ranges = |all: &[(u32, u32)]| {
+        list(all.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>())
+    };
+    let rows: [(&str, Option<String>); 12] = [
+        ("user.uids", layer.uids.as_ref().map(|all| ranges(all))),
+        ("user.host_uids", layer.host_uids.map(|one| ranges(&[one]))),
+        ("capabilities.bounding", layer.bounding.as_ref().map(|all| names(all))),
+        ("capabilities.permitted", layer.permitted.as_ref().map(|all| names(all))),
+        ("process.no_new_privs", layer.no_new_privs.map(|set| set.to_string())),
+        ("process.environment", layer.names.as_ref().map(list)),
+        ("process.oom_score_adj", layer.oom.map(|least| least.to_string())),
+        ("limits.memory", layer.memory.map(written)),
+        ("limits.pids", layer.pids.map(written)),
+        ("limits.cpu", layer.cpu.map(written)),
+        ("namespaces.new", layer.spaces.as_ref().map(|all| names(all))),
+        ("network.modes", layer.network.as_ref().map(list)),
+    ];
+    let mut text = String::new();
+    for (key, value) in rows {
+        text.extend(value.map(|value| format!("{at}{key} = {value}\n")));
+    }
+    text.extend(layer.doors.as_ref().map(|doors| format!("{at}doors = {}\n", list(doors))));
+    let binds: Vec<_> = layer.binds.iter().flatten().map(inline).collect();
+    text.extend(layer.binds.as_ref().map(|_| format!("{at}bind = [{}]\n", binds.join(", "))));
+    text
+}
+
+fn inline(grant: &Grant) -> String {
+    let mut text = format!(
+        "{{ path = {:?}, access = {:?}, types = {}, floor = {}, hard_links = {}",
+        grant.path,
+        if grant.writable { "rw" } else { "ro" },
+        names(&grant.types),
+        names(&grant.floor),
+        grant.hard_links
+    );
+    text.extend(grant.owner.map(|(first, last)| format!(", owner = [\"{first}-{last}\"]")));
+    text.extend(grant.destination.map(|place| format!(", destinations = [{place:?}]")));
+    text + " }"
+}
+
+/// One launch, in plain values.
+struct Launch {
+    verb: &'static str,
+    uid: u32,
+    bounding: u64,
+    permitted: u64,
+    no_new_privs: bool,
+    names: Vec<&'static str>,
+    oom: Option<i32>,
+    memory: Option<u64>,
+    pids: Option<u64>,
+    cpu: Option<u64>,
+    spaces: u64,
+    new_network: bool,
+    map: Option<(u32, u32)>,
+    mounts: Vec<Mount>,
+}
+
+struct Mount {
+    source: &'static str,
+    target: &'static str,
+    readonly: bool,
+    flags: u64,
+    kind: u32,
+    uid: u32,
+    nlink: u64,
+}
+
+fn launch(dice: &mut Dice) -> Launch {
+    let set = |dice: &mut Dice| dice.some(&CAPS).iter().fold(0, |all, (_, bit)| all | bit);
+    let mount = |dice: &mut Dice| Mount {
+        source: dice.one(&SOURCES),
+        target: dice.one(&TARGETS),
+        readonly: dice.coin(),
+        flags: dice.some(&FLAGS).iter().fold(0, |all, (_, flag)| all | flag),
+        kind: dice.one(&TYPES).1,
+        uid: dice.one(&IDS),
+        nlink: 1 + dice.below(2),
+    };
+    Launch {
+        verb: dice.one(&["create", "run"]),
+        uid: dice.one(&IDS),
+        bounding: set(dice),
+        permitted: set(dice),
+        no_new_privs: dice.coin(),
+        names: dice.some(&NAMES),
+        oom: maybe(dice, |dice| i32::try_from(dice.below(3)).unwrap() - 1),
+        memory: maybe(dice, |dice| dice.below(5)),
+        pids: maybe(dice, |dice| dice.below(5)),
+        cpu: maybe(dice, |dice| dice.below(5)),
+        spaces: dice.some(&SPACES).iter().fold(0, |all, (_, bit)| all | bit),
+        new_network: dice.coin(),
+        map: maybe(dice, |dice| (dice.one(&IDS), 1 + u32::try_from(dice.below(2000)).unwrap())),
+        mounts: (0..dice.below(3)).map(|_| mount(dice)).collect(),
+    }
+}
+
+type Broken = BTreeSet<(String, String)>;
+
+/// docs/policy.md, section by section. `host`: absent keys have their defaults.
+fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
+    let mut told = |rule: &str, field: &str| {
+        broken.insert((rule.to_owned(), field.to_owned()));
+    };
+    let or = |written: Option<bool>, default: bool| written.or(host.then_some(default));
+    if layer.doors.as_ref().is_some_and(|doors| !doors.contains(&launch.verb)) {
+        told("doors", launch.verb);
+    }
+    let in_ranges =
+        |all: &[(u32, u32)]| all.iter().any(|(first, last)| (first..=last).contains(&&launch.uid));
+    let default_uid = || if host { launch.uid != 0 } else { true };
+    if !layer.uids.as_ref().map_or_else(default_uid, |all| in_ranges(all)) {
+        told("user.uids", "/process/user/uid");
+    }
+    if let Some((first, size)) = launch.map {
+        let last = first + size - 1;
+        let (lowest, highest) = match (layer.host_uids, host) {
+            (Some(range), _) => range,
+            (None, true) => (65536, u32::MAX - 1),
+            (None, false) => (0, u32::MAX - 1),
+        };
+        if first < lowest || last > highest {
+            told("user.host_uids", "/linux/uidMappings/0");
+        }
+    }
+    for (written, asked, name) in
+        [(&layer.bounding, launch.bounding, "bounding"), (&layer.permitted, launch.permitted, "permitted")]
+    {
+        let allowed = written.as_ref().map(|all| all.iter().map(|(_, bit)| bit).sum());
+        if allowed.or(host.then_some(0)).is_some_and(|allowed: u64| asked & !allowed != 0) {
+            told(&format!("capabilities.{name}"), &format!("/process/capabilities/{name}"));
+        }
+    }
+    if or(layer.no_new_privs, true) == Some(true) && !launch.no_new_privs {
+        told("process.no_new_privs", "/process/noNewPrivileges");
+    }
+    let usual = ["PATH", "HOME", "USER", "LANG", "LC_*", "TZ", "TERM", "HOSTNAME"].to_vec();
+    if let Some(known) = layer.names.as_ref().or(host.then_some(&usual)) {
+        for (index, name) in launch.names.iter().enumerate() {
+            let fits =
+                |one: &&str| one.strip_suffix('*').map_or(*one == *name, |start| name.starts_with(start));
+            if !known.iter().any(fits) {
+                told("process.environment", &format!("/process/env/{index}"));
+            }
+        }
+    }
+    if let (Some(least), Some(asked)) = (layer.oom.or(host.then_some(0)), launch.oom)
+        && i64::from(asked) < least
+    {
+        told("process.oom_score_adj", "/process/oomScoreAdj");
+    }
+    for (written, asked, rule, field, unit) in [
+        (layer.memory, launch.memory, "limits.memory", "/linux/resources/memory/limit", 1),
+        (layer.pids, launch.pids, "limits.pids", "/linux/resources/pids/limit", 1),
+        (layer.cpu, launch.cpu, "limits.cpu", "/linux/resources/cpu/quota", 2),
+    ] {
+        // A quota of 1 here is half a CPU.
+        let kept = match written.or(host.then_some(Bound::Set)) {
+            None | Some(Bound::Unlimited) => true,
+            Some(Bound::Set) => asked.is_some(),
+            Some(Bound::Max(most)) => asked.is_some_and(|asked| asked <= most * unit),
+        };
+        if !kept {
+            told(rule, field);
+        }
+    }
+    if let Some(wanted) = &layer.spaces {
+        if wanted.iter().any(|(_, bit)| launch.spaces & bit == 0) {
+            told("namespaces.new", "/linux/namespaces");
+        }
+    } else if host && SPACES.iter().any(|(_, bit)| launch.spaces & bit == 0) {
+        told("namespaces.new", "/linux/namespaces");
+    }
+    let mode = if launch.new_network { "none" } else { "host" };
+    let default_modes = vec!["none"];
+    if layer.network.as_ref().or(host.then_some(&default_modes)).is_some_and(|modes| !modes.contains(&mode)) {
+        told("network.modes", "/linux/namespaces");
+    }
+    binds(layer, launch, host, broken);
+}
+
+fn binds(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
+    let none = vec![];
+    for (index, mount) in launch.mounts.iter().enumerate() {
+        let mut told = |rule: &str, part: &str| {
+            broken.insert((rule.to_owned(), format!("/mounts/{index}/{part}")));
+        };
+        let below = |place: &str, path: &str| {
+            place == "/"
+                || path == place
+                || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let twice = launch.mounts.iter().take(index).any(|other| other.target == mount.target);
+        if host && (twice || mount.target == "/" || below("/proc", mount.target)) {
+            told("mounts.destination", "destination");
+        }
+        let Some(grants) = layer.binds.as_ref().or(host.then_some(&none)) else { continue };
+        if mount.source.contains("..") || mount.source.contains('\n') {
+            told("bind.path", "source");
+            continue;
+        }
+        // The longest place decides, of equals the first.
+        let covering = grants.iter().filter(|grant| below(grant.path, mount.source));
+        let longest = covering.clone().map(|grant| grant.path.len()).max();
+        let Some(grant) = covering.clone().find(|grant| Some(grant.path.len()) == longest) else {
+            told("bind.source", "source");
+            continue;
+        };
+        if !grant.writable && !mount.readonly {
+            told("bind.access", "options");
+        }
+        if grant.floor.iter().any(|(_, flag)| mount.flags & flag == 0) {
+            told("bind.floor", "options");
+        }
+        if grant.destination.is_some_and(|place| !below(place, mount.target)) {
+            told("bind.destinations", "destination");
+        }
+        if !grant.types.iter().any(|(_, kind)| *kind == mount.kind) {
+            told("bind.type", "source");
+        }
+        if grant.owner.is_some_and(|(first, last)| !(first..=last).contains(&mount.uid)) {
+            told("bind.owner", "source");
+        }
+        if mount.kind == libc::S_IFREG && mount.nlink > 1 && !grant.hard_links {
+            told("bind.hard_links", "source");
+        }
+    }
+}
+
+/// The launch as pinfold sees it, written over a Draft of a plain configuration.
+fn apply(launch: &Launch, draft: &mut Draft, null: &OwnedFd) -> Facts {
+    let process = draft.process.as_mut().unwrap();
+    (process.uid, process.gid, process.groups) = (launch.uid, 1, vec![]);
+    (process.bounding, process.caps.permitted) = (launch.bounding, launch.permitted);
+    process.no_new_privs = launch.no_new_privs;
+    process.env = launch.names.iter().map(|name| CString::new(format!("{name}=x")).unwrap()).collect();
+    process.oom_score_adj = launch.oom;
+    draft.limits.memory_max = launch.memory.map(Amount::Value);
+    draft.limits.pids_max = launch.pids.map(Amount::Value);
+    draft.limits.cpu_quota_us = launch.cpu.map(|halves| Amount::Value(halves * 50_000));
+    draft.limits.memory_swap_max = Some(Amount::Value(0));
+    let network = if launch.new_network { 0x4000_0000 } else { 0 };
+    draft.new_namespaces = launch.spaces | network | 0x2_0000 | 0x200_0000;
+    draft.id_maps = launch.map.map(|(outside, size)| IdMaps {
+        uids: vec![IdRange { inside: 0, outside, size }],
+        gids: vec![IdRange { inside: 0, outside: 100_000, size: 1 }],
+    });
+    draft.mounts.clear();
+    let mut facts = Facts::default();
+    for (index, mount) in launch.mounts.iter().enumerate() {
+        let mut options = MountOptions { bind: true, recursive: true, ..MountOptions::default() };
+        options.attr.set = mount.flags | if mount.readonly { MOUNT_ATTR_RDONLY } else { 0 };
+        draft.mounts.push(DraftMount {
+            field: format!("/mounts/{index}"),
+            destination: PathBuf::from(mount.target),
+            source: MountSource::Bind { path: mount.source.into(), owner: OwnerMap::Keep, optional: false },
+            options,
+            own: false,
+        });
+        let path = PathBuf::from(mount.source);
+        let (file_type, uid) = (mount.kind, mount.uid);
+        let identity =
+            Identity { path, dev: 1, ino: 1, mnt_id: 1, file_type, uid, gid: 0, fs_magic: 0xef53, rdev: 0 };
+        let fd = null.try_clone().unwrap();
+        let pinned =
+            Pinned { fd, identity, below: vec![], links: vec![], nlink: mount.nlink, mount_point: None };
+        facts.binds.push(Some(pinned));
+    }
+    facts
+}
+
+/// A configuration that breaks none of the rules that are not drawn.
+fn plain() -> Draft {
+    let config = serde_json::json!({
+        "ociVersion": "1.3.0",
+        "process": {"args": ["x"], "cwd": "/", "user": {"uid": 1, "gid": 1}},
+        "root": {"path": "/image", "readonly": true},
+        "linux": {
+            "namespaces": [{"type": "mount"}],
+            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list"],
+            "readonlyPaths": ["/proc/sys", "/proc/sysrq-trigger"],
+        },
+    });
+    let spec = serde_json::from_value(config).unwrap();
+    draft::build(&spec, &Extras::oci(), &HostFacts::default()).unwrap()
+}
+
+#[test]
+fn the_judge_says_what_the_document_says() {
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut draft = plain();
+    let (mut allowed, mut cases) = (0_u32, 0_u32);
+    for _ in 0..POLICIES {
+        let (host, profile) = (layer(&mut dice), layer(&mut dice));
+        let fixed = "root.directories = [\"/image\"]\nseccomp.required = false\nseccomp.deny = []\n";
+        let whole = format!(
+            "version = 1\n{fixed}{}profile.p = {{}}\n{}",
+            text(&host, ""),
+            text(&profile, "profile.q.")
+        );
+        let whole =
+            if whole.contains("profile.q.") { whole } else { format!("{whole}profile.q.degraded = true\n") };
+        let document = Document::parse("p", &whole).unwrap_or_else(|error| panic!("{error}\n{whole}"));
+        let policies = ["p", "q"].map(|name| document.clone().for_launch(Some(name)));
+        for _ in 0..LAUNCHES {
+            let launch = launch(&mut dice);
+            let with_profile = dice.coin();
+            let policy = &policies[usize::from(with_profile)];
+            let facts = apply(&launch, &mut draft, &null);
+            let verb = if launch.verb == "run" { Verb::Run } else { Verb::Create };
+            let request = Request::new(verb, "/".into(), "/run/pinfold".into());
+            let verdict = judge(&draft, &facts, &request, Some(policy));
+            let said: Broken =
+                verdict.violations().iter().map(|one| (one.rule.to_owned(), one.field.clone())).collect();
+            let mut expected = Broken::new();
+            reference(&host, &launch, true, &mut expected);
+            if with_profile {
+                reference(&profile, &launch, false, &mut expected);
+            }
+            assert_eq!(said, expected, "policy:\n{whole}");
+            allowed += u32::from(said.is_empty());
+            cases += 1;
+        }
+    }
+    assert!(cases >= 100_000 && allowed > 0, "{cases} cases, {allowed} of them allowed");
+}
