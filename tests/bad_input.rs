@@ -254,6 +254,12 @@ fn wrong_values() -> Vec<Change> {
         ("/linux/rootfsPropagation", json!("odd"), &["odd"]),
         ("/hooks", json!({"poststop": [{"path": "bin/x"}]}), &["/hooks/poststop/0/path", "absolute"]),
         ("/hooks", json!({"prestart": [{"path": "/x", "timeout": 0}]}), &["/hooks/prestart/0/timeout"]),
+        (
+            "/annotations",
+            json!({"io.pinfold.profile": "x"}),
+            &["/annotations/io.pinfold.profile", "no policy file"],
+        ),
+        ("/annotations", json!({"io.pinfold.timeout": "1s"}), &["/annotations/io.pinfold.timeout"]),
         ("/linux/intelRdt", json!({"closID": "a/b"}), &["/linux/intelRdt/closID"]),
     ]
 }

@@ -45,7 +45,7 @@ fn doors_to_the_whole_host_are_refused_by_rule() {
             (120, Some("policy_refused")),
             "{ran:?}"
         );
-        assert!(ran.err.contains(&format!("rule {rule};")), "{option:?}: {ran:?}");
+        assert!(ran.err.contains(&format!("rule {rule},")), "{option:?}: {ran:?}");
     }
     dir.assert_nothing_left();
 }

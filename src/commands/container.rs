@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::bundle::Bundle;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
-use super::judge::{self, Judge, Judged};
+use super::judge::{Judge, Judged};
 use super::sockets::Sockets;
 use super::{agent, hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
@@ -60,7 +60,7 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     let group = cgroup_path(global, args, &draft, host)?;
     let annotations: BTreeMap<_, _> =
         bundle.spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let judge = Judge::load(global, judge::profile_of(&annotations))?;
+    let judge = Judge::of_annotations(global, &annotations)?;
     let asked = request(&judge, args, &bundle, annotations, life)?;
     let asked = Request { has_cgroup: group.is_some(), ..asked };
     let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;

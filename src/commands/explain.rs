@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::judge::{self, Judge, Judged};
+use super::judge::{Judge, Judged};
 use super::{bundle, host::Host, output, text_file};
 use crate::cli::{ExplainArgs, ExplainWhat, Global};
 use crate::draft::{self, Draft, Extras};
@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     }
     let path = args.bundle.as_ref().map_or(Path::new("."), |path| path.as_path());
     let seen = Seen::open(path)?;
-    let judge = Judge::load(global, judge::profile_of(&seen.annotations()))?;
+    let judge = Judge::of_annotations(global, &seen.annotations())?;
     let request = seen.request(&judge)?;
     let (dir, host, draft) = (seen.dir, seen.host, seen.draft);
     let Judged { draft, facts } = judge.launch(draft, dir.as_fd(), &request)?;

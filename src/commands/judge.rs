@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 use super::{entry, log, text_file};
 use crate::cgroup::Limits;
 use crate::cli::Global;
-use crate::draft::{Draft, Process};
+use crate::draft::{Draft, PROFILE, Process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Grants;
 use crate::policy::{self, Document, Policy, Request, Verdict, trusted};
 use crate::resolve::{self, Facts};
 use crate::state::{BindIdentity, BindKind, State, StateRoot, Status};
 
-/// By which a launch chooses its profile, and a container remembers it.
-pub const PROFILE: &str = "io.pinfold.profile";
 const LARGEST: usize = 1 << 20;
 
 /// The policy that stands for one call, if one stands.
@@ -40,7 +38,7 @@ impl<'g> Judge<'g> {
     ///
     /// # Errors
     /// Kind `PolicyRefused`: a policy that cannot be trusted, read or understood.
-    pub fn load(global: &'g Global, profile: Option<&str>) -> Result<Self> {
+    fn load(global: &'g Global, profile: Option<&str>) -> Result<Self> {
         let host = trusted::read()?;
         let own = match &global.policy {
             Some(path) => Some(own_policy(path.as_path())?),
@@ -62,6 +60,28 @@ impl<'g> Judge<'g> {
             }
         };
         Ok(Self { global, policy })
+    }
+
+    /// For a launch, whose profile `field` chooses.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; a profile without a policy that could have it.
+    pub fn for_launch(global: &'g Global, profile: Option<&str>, field: &str) -> Result<Self> {
+        let judge = Self::load(global, profile)?;
+        match profile {
+            Some(_) if !judge.stands() => {
+                Err(Error::usage("there is no policy file that has profiles").field(field))
+            }
+            _ => Ok(judge),
+        }
+    }
+
+    /// For a launch by a configuration: it chooses by annotation.
+    ///
+    /// # Errors
+    /// As [`Self::for_launch`].
+    pub fn of_annotations(global: &'g Global, annotations: &BTreeMap<String, String>) -> Result<Self> {
+        Self::for_launch(global, profile_of(annotations), &format!("/annotations/{PROFILE}"))
     }
 
     /// For a container that exists: by the profile that it was made with.
@@ -178,7 +198,7 @@ impl<'g> Judge<'g> {
 }
 
 /// The profile that annotations choose.
-pub fn profile_of(annotations: &BTreeMap<String, String>) -> Option<&str> {
+fn profile_of(annotations: &BTreeMap<String, String>) -> Option<&str> {
     annotations.get(PROFILE).map(String::as_str)
 }
 

@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 
 const OURS: &str = "io.pinfold.";
 const LANDLOCK: &str = "io.pinfold.landlock";
+/// By which a launch chooses its profile, and a container remembers it; the policy's business.
+pub const PROFILE: &str = "io.pinfold.profile";
 
 /// Whether Landlock is asked for.
 ///
@@ -23,6 +25,7 @@ pub(super) fn landlock(annotations: Option<&HashMap<String, String>>, facts: &Ho
             }
             (LANDLOCK, "on") => true,
             (LANDLOCK, "off") => false,
+            (PROFILE, _) => false,
             (LANDLOCK, _) => return Err(Error::usage("`on` or `off`").object(value).field(field)),
             _ => return Err(Error::usage("no annotation that this version knows").field(field)),
         };
@@ -44,6 +47,7 @@ mod tests {
     fn landlock_is_on_or_off_or_an_error() {
         assert_eq!(of(LANDLOCK, "on", 7), Ok(true));
         assert_eq!(of(LANDLOCK, "off", 7), Ok(false));
+        assert_eq!(of(PROFILE, "build", 0), Ok(false));
         assert_eq!(of("org.example/io.pinfold.x", "on", 7), Ok(false));
         let rows =
             [(LANDLOCK, "on", 0), (LANDLOCK, "yes", 7), (LANDLOCK, "", 7), ("io.pinfold.timeout", "1s", 7)];

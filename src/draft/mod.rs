@@ -19,6 +19,7 @@ mod process;
 mod scheduling;
 mod sysctl;
 
+pub use annotations::PROFILE;
 pub use build::build;
 pub use capabilities::mask as capability_mask;
 pub use hooks::{DraftHook, hooks};

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::Global;
 use crate::commands::explain::Seen;
-use crate::commands::judge::{self, Judge};
+use crate::commands::judge::Judge;
 use crate::commands::output;
 use crate::error::{Error, ExitCode, Result};
 use crate::policy::{Mode, Verdict, Violation};
@@ -28,7 +28,7 @@ struct Printed<'a> {
 
 pub(super) fn run(global: &Global, bundle: Option<&HostPath>, json: bool) -> Result<ExitCode> {
     let seen = Seen::open(bundle.map_or(Path::new("."), HostPath::as_path))?;
-    let judge = Judge::load(global, judge::profile_of(&seen.annotations()))?;
+    let judge = Judge::of_annotations(global, &seen.annotations())?;
     let request = seen.request(&judge)?;
     let (_, verdict) = judge.verdict(&seen.draft, seen.dir.as_fd(), &request)?;
     let printed = printed(&judge, &verdict);

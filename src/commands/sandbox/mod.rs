@@ -66,7 +66,7 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::open(args.life.report.as_ref(), &mut inherited)?;
     let host = Host::read()?;
     let secrets = secrets::read(args, &mut inherited);
-    let judge = Judge::load(global, args.life.profile.as_deref());
+    let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
     let ran = judge.and_then(|judge| {
         let asked = decide(args, &host, secrets?, &judge)?;
         match args.life.explain {
@@ -87,9 +87,6 @@ fn decide(
     secrets: Vec<secrets::Secret>,
     judge: &Judge<'_>,
 ) -> Result<Asked> {
-    if args.life.profile.is_some() && !judge.stands() {
-        return Err(Error::usage("there is no policy file that has profiles").field("--profile"));
-    }
     let request = spec::request(args, host, secrets)?;
     let mut draft = draft::build(&request.spec, &request.extras, &host.facts)?;
     let mut degraded = request.degraded;

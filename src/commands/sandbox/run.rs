@@ -9,7 +9,8 @@ use super::{Asked, Host};
 use crate::cgroup::{Cgroup, CgroupPath, Counters};
 use crate::cli::{Global, SandboxArgs};
 use crate::commands::entry::{self, Entry, NewEntry};
-use crate::commands::judge::{self, Judge};
+use crate::commands::judge::Judge;
+use crate::draft::PROFILE;
 use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::launch::{self, Ended, Ending, Evidence, Outcome, Stream};
 use crate::plan::Step;
@@ -70,7 +71,7 @@ fn new_entry(
 ) -> Result<NewEntry> {
     let directory = asked.draft.root.directory.as_ref();
     // The profile also judges what is asked of the sandbox later.
-    let profile = args.life.profile.iter().map(|name| (judge::PROFILE.to_owned(), name.clone()));
+    let profile = args.life.profile.iter().map(|name| (PROFILE.to_owned(), name.clone()));
     Ok(NewEntry {
         id: id.to_owned(),
         oci_version: "1.3.0".to_owned(),
