@@ -25,7 +25,7 @@ counted() {
     sed -n 's/^\(vm\|clients\):.* \([0-9]*\) '"$2"'.*/\2/p' "$1" | awk '{ n = $1 } END { print n + 0 }'
 }
 
-tests/setup.sh host vm peers
+tests/setup.sh host vm clients peers
 cargo build --profile $profile --locked
 cargo test --profile $profile --locked --no-run --message-format json-render-diagnostics >"$log/build"
 

@@ -337,8 +337,16 @@ fn links_between_the_documents_lead_somewhere() {
         "SECURITY.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
-        "docs/seccomp.md",
+        "TODO.md",
+        "rootfs/README.md",
+        "docs/checklist.md",
         "docs/clients.md",
+        "docs/command-line.md",
+        "docs/differences.md",
+        "docs/ending.md",
+        "docs/mounts.md",
+        "docs/policy.md",
+        "docs/seccomp.md",
     ];
     for document in documents {
         let folder = path(document).parent().unwrap().to_owned();

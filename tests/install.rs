@@ -95,6 +95,8 @@ fn install_and_uninstall() {
         ("opt/usr/share/doc/pinfold/LICENSE", 0o644),
         ("opt/usr/share/doc/pinfold/README.md", 0o644),
         ("opt/usr/share/doc/pinfold/SECURITY.md", 0o644),
+        ("opt/usr/share/doc/pinfold/docs/policy.md", 0o644),
+        ("opt/usr/share/doc/pinfold/examples/policy/gateway.toml", 0o644),
     ];
     for (name, mode) in wanted {
         let found = files.get(name).unwrap_or_else(|| panic!("{name} is missing: {files:#?}"));

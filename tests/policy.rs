@@ -250,6 +250,10 @@ const STEPS: &[(&str, &str, Edit)] = &[
             json!({"destination": "/t", "type": "tmpfs", "source": "t", "options": ["mode=755,mpol=bind:0"]});
         config["mounts"].as_array_mut().unwrap().push(tmpfs);
     }),
+    ("another procfs", "mounts.destination", |config, _| {
+        let proc = json!({"destination": "/p", "type": "proc", "source": "proc"});
+        config["mounts"].as_array_mut().unwrap().push(proc);
+    }),
     ("a remount", "mounts.remount", |config, _| {
         let again = json!({"destination": "/work", "options": ["bind", "remount", "suid", "dev"]});
         config["mounts"].as_array_mut().unwrap().push(again);

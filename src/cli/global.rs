@@ -29,10 +29,10 @@ pub struct Global {
     /// Form of the lines in --log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, overrides_with = "log_format")]
     pub log_format: LogFormat,
-    /// Log what is done, not only what fails
+    /// Accepted for runc's callers: adds nothing to the log
     #[arg(long, overrides_with = "debug")]
     pub debug: bool,
-    /// Ask systemd for the cgroup
+    /// Ask systemd for the cgroup; refused by this version
     ///
     /// `cgroupsPath` is then SLICE:PREFIX:NAME, as in runc. The same as --cgroup-manager systemd.
     #[arg(long, conflicts_with = "cgroup_manager", overrides_with = "systemd_cgroup")]

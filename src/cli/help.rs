@@ -26,11 +26,11 @@ Sandbox:
   sandbox     Run one untrusted program with secure defaults
 
 Understand:
-  explain     Print what a launch would do, and which rule decided each part
+  explain     Print what a launch would do, step by step
   doctor      Check whether this host can run sandboxes, and say how to fix it
 
 Rule:
-  policy      Write, check and try the host's policy
+  policy      Write and check the host's policy, and judge bundles by it
 
 Care:
   gc          Remove what dead launches left behind

@@ -105,9 +105,9 @@ pub enum Verb {
     /// Run one untrusted program with secure defaults
     #[command(disable_help_flag = true, override_usage = "pinfold sandbox [OPTIONS] -- CMD...")]
     Sandbox(Box<SandboxArgs>),
-    /// Print what a launch would do, and which rule decided each part
+    /// Print what a launch would do, step by step
     Explain(Box<ExplainArgs>),
-    /// Write, check and try the host's policy
+    /// Write and check the host's policy, and judge bundles by it
     Policy(PolicyArgs),
     /// Check whether this host can run sandboxes, and say how to fix it
     Doctor(DoctorArgs),

@@ -28,7 +28,7 @@ pub struct SpecArgs {
 #[derive(Debug, Clone, Args)]
 pub struct FeaturesArgs {}
 
-/// Print what a launch would do, and which rule decided each part
+/// Print what a launch would do, step by step
 ///
 /// It is the very plan that a launch would carry out, with its digest; nothing is started.
 #[derive(Debug, Clone, Args)]

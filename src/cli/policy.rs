@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::os;
 use crate::types::HostPath;
 
-/// Write, check and try the host's policy
+/// Write and check the host's policy, and judge bundles by it
 ///
 /// The policy is /etc/pinfold/policy.toml; docs/policy.md describes every key of it.
 #[derive(Debug, Clone, Args)]

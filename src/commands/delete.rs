@@ -23,6 +23,10 @@ fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
         other => other?,
     };
     let host = Host::read()?;
+    // Who holds the lock may be a `start` that waits for a process of the container's.
+    if force && let Ok(state) = dir.load() {
+        destroy::stop(&host, &state)?;
+    }
     let state = {
         let found = dir.lock_changes().and_then(|changes| Ok((changes.load()?, changes)));
         let (state, _changes) = match found {

@@ -11,6 +11,7 @@ use crate::draft::{self, Draft, DraftHook};
 use crate::error::Result;
 use crate::launch::{self, HookPlace};
 use crate::plan::{Hook, HookKind, HookState};
+use crate::policy::trusted;
 use crate::resolve::HookStates;
 use crate::state::oci::{hook_input, hook_input_around_pid};
 use crate::state::{ContainerDir, ContainerKind, State, Status};
@@ -77,11 +78,19 @@ pub fn poststop(hooks: &[DraftHook], state: &State) -> Result<()> {
 
 /// The hooks of a container that exists.
 ///
+/// While a policy stands there are none: it grants none, and what was made before it, or in a
+/// state directory that the caller chose, was never judged by it.
+///
 /// # Errors
-/// A configuration that cannot be read.
+/// A configuration that cannot be read; a policy that cannot be trusted.
 pub fn kept(dir: &ContainerDir, state: &State) -> Result<Vec<DraftHook>> {
-    match state.kind {
-        ContainerKind::Oci => draft::hooks(&bundle::parse(&dir.load_config()?)?.0),
-        ContainerKind::Sandbox => Ok(vec![]),
+    let hooks = match state.kind {
+        ContainerKind::Oci => draft::hooks(&bundle::parse(&dir.load_config()?)?.0)?,
+        ContainerKind::Sandbox => vec![],
+    };
+    if !hooks.is_empty() && trusted::read()?.is_some() {
+        eprintln!("pinfold: warning: the hooks of {} are left out: the policy grants none", state.id);
+        return Ok(vec![]);
     }
+    Ok(hooks)
 }

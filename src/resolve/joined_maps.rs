@@ -17,7 +17,9 @@ pub(super) fn of_namespace(user: &OwnedFd) -> Result<IdMaps> {
     let args = clone::CloneArgs { exit_signal: libc::SIGCHLD, ..clone::CloneArgs::default() };
     let (pid, pidfd) = match clone::clone3(&args).call("clone3")? {
         clone::Cloned::Child => {
-            let joined = nix::sched::setns(user, CloneFlags::CLONE_NEWUSER);
+            // A copy of pinfold with all its descriptors: root of the namespace may not trace it.
+            let joined = sys::prctl::set_dumpable(false)
+                .and_then(|()| nix::sched::setns(user, CloneFlags::CLONE_NEWUSER));
             clone::exit_now(joined.err().map_or(0, |errno| errno as i32))
         }
         clone::Cloned::Parent { pid, pidfd } => (pid, pidfd),

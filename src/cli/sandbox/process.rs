@@ -29,7 +29,7 @@ pub struct ProcessArgs {
     /// Working directory (default: the first --rw destination, else /)
     #[arg(short, long, value_name = "DIR", value_parser = os::<RootPath>())]
     pub workdir: Option<RootPath>,
-    /// Program in front of CMD, instead of the image's own
+    /// Program in front of CMD
     #[arg(long, value_name = "PROGRAM", value_parser = NonEmptyStringValueParser::new().map(OsString::from))]
     pub entrypoint: Option<OsString>,
     /// Give it a terminal of its own, never the caller's

@@ -1,7 +1,7 @@
 //! `[limits]`.
 
 use super::Bench;
-use crate::cgroup::{Amount, Limits};
+use crate::cgroup::{Amount, IoMax, Limits};
 use crate::policy::rules::{Bound, Key};
 
 /// Microseconds, where no period is given (sched-bwc.rst).
@@ -28,7 +28,8 @@ pub(super) fn limits(bench: &mut Bench<'_>, limits: &Limits) {
     bound(bench, &rules.swap, asked(SWAP, finite(limits.memory_swap_max)));
     bound(bench, &rules.pids, asked(PIDS, finite(limits.pids_max)));
     bound(bench, &rules.cpu, asked(CPU, cpus(limits)));
-    if let Some(io) = rules.io.as_ref().filter(|io| io.value != Bound::Unlimited && limits.io_max.is_empty())
+    if let Some(io) =
+        rules.io.as_ref().filter(|io| io.value != Bound::Unlimited && !limits.io_max.iter().any(throttles))
     {
         bench.refuse(io.line, "limits.io", "/linux/resources/blockIO", "no throttle", "at least one");
     }
@@ -51,7 +52,25 @@ pub(super) fn changed(bench: &mut Bench<'_>, limits: &Limits) {
     if limits.cpu_quota_us.is_some() || limits.cpu_period_us.is_some() {
         bound(bench, &rules.cpu, asked(CPU, cpus(limits)));
     }
+    if let Some(io) =
+        rules.io.as_ref().filter(|io| io.value != Bound::Unlimited && limits.io_max.iter().any(lifts))
+    {
+        bench.refuse(io.line, "limits.io", "/linux/resources/blockIO", "a throttle taken away", "throttles");
+    }
     weakening(bench, limits);
+}
+
+fn rates(io: &IoMax) -> [Option<Amount>; 4] {
+    [io.rbps, io.wbps, io.riops, io.wiops]
+}
+
+/// A rate without bound is no throttle.
+fn throttles(io: &IoMax) -> bool {
+    rates(io).into_iter().any(|rate| finite(rate).is_some())
+}
+
+fn lifts(io: &IoMax) -> bool {
+    rates(io).contains(&Some(Amount::Max))
 }
 
 /// What undoes limits, or the kernel's answer to them.

@@ -120,9 +120,23 @@ fn destination(bench: &mut Bench<'_>, mount: &DraftMount, earlier: &[DraftMount]
         format!("a bind on {}", place.display())
     } else if earlier.iter().any(|other| !other.own && other.destination == place) {
         format!("a second mount on {}", place.display())
+    } else if let Some(filesystem) = elsewhere(mount) {
+        format!("a {filesystem} on {}", place.display())
     } else {
         return;
     };
-    let allowed = "one mount per place, no bind on /, /proc, /sys or /dev";
+    let allowed =
+        "one mount per place, no bind on /, /proc, /sys or /dev, proc and sysfs on /proc and /sys alone";
     bench.refuse(0, "mounts.destination", field, asked, allowed);
+}
+
+/// A kernel filesystem at another place than the one where its paths are masked and read-only.
+fn elsewhere(mount: &DraftMount) -> Option<&str> {
+    match &mount.source {
+        MountSource::Fresh(filesystem) => [("proc", "/proc"), ("sysfs", "/sys")]
+            .iter()
+            .any(|(name, place)| filesystem == name && mount.destination.as_path() != Path::new(place))
+            .then_some(filesystem.as_str()),
+        _ => None,
+    }
 }
