@@ -689,3 +689,41 @@ fn check_gives_the_verdict_of_a_launch_and_launches_nothing() {
     fs::set_permissions(host.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     host.dir.assert_nothing_left();
 }
+
+/// A rate of 0 is the kernel's `max`.
+#[test]
+fn a_throttle_without_a_rate_is_none() {
+    let host = Host::new(&ALLOWING.replacen("pids = 64", "pids = 64\nio = \"set\"", 1));
+    let mut bundle = host.bundle("b", "echo ran");
+    bundle.edit(|config| {
+        let throttle = json!([{"major": 8, "minor": 0, "rate": 0}]);
+        config["linux"]["resources"]["blockIO"] = json!({"throttleReadBpsDevice": throttle});
+    });
+    host.refused(&host.run(&bundle), "limits.io", "a rate of 0");
+}
+
+#[test]
+fn hooks_from_before_the_policy_do_not_run() {
+    let host = Host::new(ALLOWING);
+    let mut bundle = host.bundle("b", "sleep 30");
+    let told = host.dir.join("told");
+    let script = format!("echo ran >{}", told.display());
+    bundle.edit(|config| {
+        config["hooks"] = json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    });
+    let unjudged =
+        |args: &[&str]| run(Command::new(PINFOLD).arg("--root").arg(host.dir.state_root()).args(args));
+    let id = host.dir.id("c");
+    let make = || {
+        assert_eq!(unjudged(&["run", "--detach", "--bundle", bundle.path.to_str().unwrap(), &id]).ok(), "")
+    };
+    make();
+    unjudged(&["delete", "--force", &id]).ok();
+    assert!(told.metadata().is_ok(), "without a policy the hook runs");
+    std::fs::remove_file(&told).unwrap();
+    make();
+    let deleted = host.pinfold(&["delete", "--force", &id]);
+    assert!(deleted.status.success() && deleted.err.contains("are left out"), "{deleted:?}");
+    assert!(told.metadata().is_err(), "a hook ran that no policy judged");
+    host.dir.assert_nothing_left();
+}
