@@ -7,6 +7,7 @@ pub mod commands;
 pub mod cli;
 pub mod state;
 pub mod policy;
+pub mod image;
 pub mod launch;
 pub mod child;
 pub mod resolve;
