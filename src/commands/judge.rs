@@ -65,7 +65,7 @@ impl<'g> Judge<'g> {
     /// For a launch, whose profile `field` chooses.
     ///
     /// # Errors
-    /// As [`Self::load`]; a profile without a policy that could have it.
+    /// As `load`; a profile without a policy that could have it.
     pub fn for_launch(global: &'g Global, profile: Option<&str>, field: &str) -> Result<Self> {
         let judge = Self::load(global, profile)?;
         match profile {
@@ -87,7 +87,7 @@ impl<'g> Judge<'g> {
     /// For a container that exists: by the profile that it was made with.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As `load`.
     pub fn of_container(global: &'g Global, state: &State) -> Result<Self> {
         Self::load(global, profile_of(&state.annotations))
     }

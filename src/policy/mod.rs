@@ -1,7 +1,7 @@
 //! The host's whitelist: docs/policy.md.
 //!
-//! [`trusted`] reads the file that its owner wrote, [`Document`] is what it says, [`select`]
-//! names the ways on which the resolver may go, and [`judge`] is pure and the only decider:
+//! [`trusted`] reads the file that its owner wrote, [`Document`] is what it says, [`select()`]
+//! names the ways on which the resolver may go, and [`judge()`] is pure and the only decider:
 //! it sees the Draft, the opened objects and the request, and names every violation at once.
 
 mod builtin;

@@ -271,7 +271,7 @@ pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity> {
 /// Which object stands at an absolute path, through no link.
 ///
 /// # Errors
-/// openat2(2); as [`identify`].
+/// openat2(2); as `identify`.
 pub fn identify_without_links(path: &Path) -> Result<Identity> {
     let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
