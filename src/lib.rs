@@ -5,9 +5,9 @@
 
 pub mod commands;
 pub mod cli;
+pub mod image;
 pub mod state;
 pub mod policy;
-pub mod image;
 pub mod launch;
 pub mod child;
 pub mod resolve;

@@ -1,3 +1,18 @@
-//! Images: an image is written by strangers, and every byte of it is hostile input.
+//! Images: from a reference to trees that a root is made of.
+//!
+//! Everything here is written by strangers: documents are bounded and read strictly, blobs
+//! count only once their digest and size were verified, and files are opened as descriptors,
+//! through no link. image-spec 1.1; distribution-spec 1.1.
 
+mod files;
+pub mod json;
+pub mod spec;
+pub mod store;
 pub mod unpack;
+
+use crate::error::{Error, Kind};
+
+/// An image that cannot be read, verified or unpacked.
+pub(crate) fn failed(text: impl Into<String>) -> Error {
+    Error::new(Kind::ImageFailed, text)
+}

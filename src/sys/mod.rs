@@ -36,6 +36,7 @@ pub mod poll;
 pub mod prctl;
 pub mod random;
 pub mod regex;
+pub mod rename;
 pub mod rlimit;
 pub mod sched;
 pub mod seccomp;

@@ -1,0 +1,56 @@
+//! Removes trees of any depth with two descriptors and no recursion: a directory below is
+//! moved up beside the others before it is emptied. No link is followed, no path is walked.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, renameat};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::files;
+use crate::error::{Call, Context, Result};
+
+/// Removes `name` in `dir`, whatever it is; directories are emptied in `heap`, a directory of
+/// the same filesystem.
+pub(super) fn remove(dir: impl AsFd, name: impl AsRef<OsStr>, heap: impl AsFd) -> Result<()> {
+    let name = name.as_ref();
+    let Some(found) = throw(&dir, name, &heap)? else { return Ok(()) };
+    let mut waiting = vec![found];
+    while let Some(next) = waiting.pop() {
+        let Some(opened) = files::open_dir(&heap, &next)? else { continue };
+        for inner in files::names(&opened)? {
+            waiting.extend(throw(&opened, &inner, &heap)?);
+        }
+        unlinkat(&heap, next.as_str(), UnlinkatFlags::RemoveDir).call("unlinkat").on(next)?;
+    }
+    Ok(())
+}
+
+/// Removes everything in `dir`.
+pub(super) fn empty(dir: impl AsFd, heap: impl AsFd) -> Result<()> {
+    files::names(&dir)?.into_iter().try_for_each(|name| remove(&dir, name, &heap))
+}
+
+/// Unlinks a file; a directory is moved to the heap under a new name, which is returned.
+fn throw(dir: impl AsFd, name: &OsStr, heap: impl AsFd) -> Result<Option<String>> {
+    let stat = match fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(Errno::ENOENT) => return Ok(None),
+        stat => stat.call("newfstatat").on(files::shown(name))?,
+    };
+    if files::file_type(&stat) != SFlag::S_IFDIR {
+        files::unlink(&dir, name)?;
+        return Ok(None);
+    }
+    // A user without privilege moves and empties only what it may write. It is a directory, so no
+    // link is followed; in a tree of the store nobody else changes that.
+    if !nix::unistd::geteuid().is_root() {
+        fchmodat(&dir, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)
+            .call("fchmodat")
+            .on(files::shown(name))?;
+    }
+    let new = files::random_name("trash-")?;
+    renameat(&dir, name, &heap, new.as_str()).call("renameat").on(files::shown(name))?;
+    Ok(Some(new))
+}
