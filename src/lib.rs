@@ -7,6 +7,7 @@ pub mod commands;
 pub mod cli;
 pub mod image;
 pub mod state;
+pub mod lint;
 pub mod policy;
 pub mod launch;
 pub mod child;

@@ -344,6 +344,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/command-line.md",
         "docs/differences.md",
         "docs/ending.md",
+        "docs/lint.md",
         "docs/mounts.md",
         "docs/policy.md",
         "docs/seccomp.md",

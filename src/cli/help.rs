@@ -27,6 +27,7 @@ Sandbox:
 
 Understand:
   explain     Print what a launch would do, step by step
+  lint        Say what is dangerous in a bundle's configuration
   doctor      Check whether this host can run sandboxes, and say how to fix it
 
 Rule:

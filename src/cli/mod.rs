@@ -8,6 +8,7 @@ mod exec;
 mod global;
 mod help;
 mod launch;
+mod lint;
 mod others;
 mod policy;
 mod sandbox;
@@ -22,6 +23,7 @@ pub use container::{
 pub use exec::ExecArgs;
 pub use global::{CgroupManager, Global, LogFormat, Rootless};
 pub use launch::{CreateArgs, LaunchArgs, RunArgs};
+pub use lint::{FailOn, LintArgs};
 pub use others::{
     CompletionArgs, DoctorArgs, ExplainArgs, ExplainWhat, FeaturesArgs, GcArgs, ManArgs, Shell, SpecArgs,
 };
@@ -107,6 +109,8 @@ pub enum Verb {
     Sandbox(Box<SandboxArgs>),
     /// Print what a launch would do, step by step
     Explain(Box<ExplainArgs>),
+    /// Say what is dangerous in a bundle's configuration
+    Lint(LintArgs),
     /// Write and check the host's policy, and judge bundles by it
     Policy(PolicyArgs),
     /// Check whether this host can run sandboxes, and say how to fix it
@@ -142,6 +146,7 @@ impl Verb {
             Self::Features(_) => "features",
             Self::Sandbox(_) => "sandbox",
             Self::Explain(_) => "explain",
+            Self::Lint(_) => "lint",
             Self::Policy(_) => "policy",
             Self::Doctor(_) => "doctor",
             Self::Gc(_) => "gc",

@@ -80,6 +80,7 @@ fn every_verb_knows_its_own_name() {
         "features",
         "sandbox true",
         "explain",
+        "lint",
         "policy init",
         "doctor",
         "gc",

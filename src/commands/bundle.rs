@@ -12,7 +12,7 @@ use crate::cli::LaunchArgs;
 use crate::error::{Call, Context, Error, Result};
 
 const CONFIG: &str = "config.json";
-const CONFIG_LIMIT: usize = 16 << 20;
+pub(super) const CONFIG_LIMIT: usize = 16 << 20;
 
 /// An opened bundle.
 #[derive(Debug)]

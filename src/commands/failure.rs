@@ -47,7 +47,7 @@ fn code_of_attempt(args: &[OsString]) -> ExitCode {
 /// The exit code of a verb that cannot even begin.
 fn code(verb: &str) -> ExitCode {
     match verb {
-        "sandbox" | "explain" | "policy" => ExitCode::USAGE,
+        "sandbox" | "explain" | "policy" | "lint" => ExitCode::USAGE,
         "exec" => ExitCode(255),
         _ => ExitCode(1),
     }

@@ -22,6 +22,7 @@ pub mod host;
 pub mod json_shape;
 pub mod judge;
 pub mod kill;
+pub mod lint;
 pub mod log;
 pub mod man;
 pub mod matching;
@@ -72,6 +73,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Features(_) => features::run(),
         Verb::Sandbox(args) => sandbox::run(global, args),
         Verb::Explain(args) => explain::run(global, args),
+        Verb::Lint(args) => lint::run(args),
         Verb::Policy(args) => policy::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Gc(args) => gc::run(global, args),

@@ -141,7 +141,7 @@ fn grant_of(grant: &BindGrant, found: &mut Vec<Finding>) {
 }
 
 /// What a place gives away, where it is one of the host's own or above one.
-fn host_place(path: &Path) -> Option<String> {
+pub fn host_place(path: &Path) -> Option<String> {
     if path == Path::new("/") {
         return Some("the whole host".to_owned());
     }

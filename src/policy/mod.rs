@@ -21,7 +21,8 @@ mod tests;
 
 pub use builtin::is_kernel_filesystem;
 pub use document::{Document, Layer, Mode, Policy, Running};
-pub use lint::{Finding, lint};
+pub use judge::lets_run;
+pub use lint::{Finding, host_place, lint};
 pub use request::Request;
 pub use rules::{Access, At, BindGrant, Bound, Rules, Verb};
 pub use select::select;

@@ -17,6 +17,8 @@ mod user;
 
 use std::fmt::Display;
 
+pub use seccomp::lets_run;
+
 use super::document::{Layer, Policy};
 use super::request::Request;
 use super::rules::Verb;

@@ -71,7 +71,7 @@ fn by_digest(bench: &mut Bench<'_>, known: &At<Vec<String>>, profile: &Profile) 
 
 /// Whether some rule, for some arguments, lets a call run: stricter than what the filter may
 /// come to, never milder.
-fn lets_run(profile: &Profile, name: &str) -> bool {
+pub fn lets_run(profile: &Profile, name: &str) -> bool {
     let x86 = Arch::NATIVE == Some(Arch::X86) || profile.architectures.contains(&Arch::X86);
     named(profile, name)
         || (x86 && is_multiplexed(name) && MULTIPLEXERS.iter().any(|through| named(profile, through)))
