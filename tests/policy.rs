@@ -65,9 +65,13 @@ pids = 64
 [rlimits]
 max = { NOFILE = 1024 }
 [annotations]
-allow = ["io.pinfold.profile", "org.*"]
+allow = ["io.pinfold.*", "org.*"]
+reports = ["DIR/reports"]
 [profile.small.limits]
 pids = 16
+[profile.timed.limits]
+time = "10s"
+stdout = "1k"
 "#;
 
 struct Host {
@@ -79,7 +83,7 @@ impl Host {
     /// A host with this policy. DIR in the text is the test's directory.
     fn new(policy: &str) -> Self {
         let dir = Dir::new();
-        for name in ["etc", "bundles", "work/below", "readable", "netns", "secret"] {
+        for name in ["etc", "reports", "bundles", "work/below", "readable", "netns", "secret"] {
             dir.mkdir(name);
         }
         dir.write("secret/file", "secret");
@@ -235,6 +239,20 @@ const STEPS: &[(&str, &str, Edit)] = &[
     }),
     ("a profile's own limit", "limits.pids", |config, _| {
         config["annotations"] = json!({"io.pinfold.profile": "small"});
+    }),
+    ("no end in time", "limits.time", |config, _| {
+        config["annotations"] = json!({"io.pinfold.profile": "timed"});
+    }),
+    ("too late an end", "limits.time", |config, _| {
+        config["annotations"] = json!({"io.pinfold.profile": "timed", "io.pinfold.timeout": "11s",
+            "io.pinfold.stdout-max": "1k"});
+    }),
+    ("too much output", "limits.stdout", |config, _| {
+        config["annotations"] = json!({"io.pinfold.profile": "timed", "io.pinfold.timeout": "10s",
+            "io.pinfold.stdout-max": "1025"});
+    }),
+    ("a report in the bundle", "annotations.reports", |config, _| {
+        config["annotations"] = json!({"io.pinfold.report": "report.json"});
     }),
     ("another file system", "mounts.filesystems", |config, _| {
         let overlay = json!({"destination": "/o", "type": "overlay", "source": "o",
@@ -725,5 +743,27 @@ fn hooks_from_before_the_policy_do_not_run() {
     let deleted = host.pinfold(&["delete", "--force", &id]);
     assert!(deleted.status.success() && deleted.err.contains("are left out"), "{deleted:?}");
     assert!(told.metadata().is_err(), "a hook ran that no policy judged");
+    host.dir.assert_nothing_left();
+}
+
+#[test]
+fn a_report_goes_where_the_policy_has_them() {
+    let host = Host::new(ALLOWING);
+    let given = host.dir.text("reports");
+    let bundle = std::cell::RefCell::new(host.bundle("report", "true"));
+    let run = |place: String, report_dir: &str| {
+        let mut bundle = bundle.borrow_mut();
+        bundle.edit(|config| config["annotations"] = json!({"io.pinfold.report": place}));
+        host.pinfold(&["--report-dir", report_dir, "run", "--bundle", bundle.text(), &host.dir.id("t")])
+    };
+    run(format!("{given}/r.json"), &given).ok();
+    assert!(host.dir.join("reports/r.json").is_file());
+    // A directory that the command line gives is one of the caller's.
+    let secret = host.dir.text("secret");
+    let ran = run(format!("{secret}/r.json"), &secret);
+    host.refused(&ran, "annotations.reports", "/annotations/io.pinfold.report");
+    let ran = run(format!("{given}/../secret/r.json"), host.dir.path().to_str().unwrap());
+    host.refused(&ran, "annotations.reports", "/annotations/io.pinfold.report");
+    assert!(!host.dir.join("secret/r.json").exists(), "a refused launch makes no file");
     host.dir.assert_nothing_left();
 }

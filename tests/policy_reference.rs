@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pinfold::cgroup::Amount;
 use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
@@ -46,6 +47,7 @@ const NAMES: [&str; 5] = ["PATH", "LC_ALL", "LC", "LD_PRELOAD", "path"];
 const SPACES: [(&str, u64); 4] =
     [("pid", 0x2000_0000), ("ipc", 0x800_0000), ("uts", 0x400_0000), ("user", 0x1000_0000)];
 const SOURCES: [&str; 7] = ["/srv", "/srv/a", "/srv/a/b", "/srv/ab", "/srv/A", "/srv/a/../b", "/srv/a\n"];
+const PLACES: [&str; 3] = ["/srv/reports", "/srv/reports/a", "/srv/r"];
 const TARGETS: [&str; 6] = ["/work", "/work/x", "/workshop", "/proc/x", "/", "/etc"];
 const FLAGS: [(&str, u64); 3] =
     [("nosuid", MOUNT_ATTR_NOSUID), ("nodev", MOUNT_ATTR_NODEV), ("noexec", MOUNT_ATTR_NOEXEC)];
@@ -82,6 +84,10 @@ struct Layer {
     memory: Option<Bound>,
     pids: Option<Bound>,
     cpu: Option<Bound>,
+    time: Option<Bound>,
+    stdout: Option<Bound>,
+    stderr: Option<Bound>,
+    reports: Option<Vec<&'static str>>,
     spaces: Option<Vec<(&'static str, u64)>>,
     network: Option<Vec<&'static str>>,
     host_uids: Option<(u32, u32)>,
@@ -91,6 +97,11 @@ struct Layer {
 
 fn maybe<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
     if dice.below(3) == 0 { None } else { Some(value(dice)) }
+}
+
+/// For rules beside those that every launch meets: some launches must be allowed.
+fn seldom<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
+    if dice.below(8) == 0 { Some(value(dice)) } else { None }
 }
 
 fn range(dice: &mut Dice) -> (u32, u32) {
@@ -129,6 +140,10 @@ fn layer(dice: &mut Dice) -> Layer {
         memory: maybe(dice, bound),
         pids: maybe(dice, bound),
         cpu: maybe(dice, bound),
+        time: seldom(dice, bound),
+        stdout: seldom(dice, bound),
+        stderr: seldom(dice, bound),
+        reports: maybe(dice, |dice| dice.some(&PLACES)),
         spaces: maybe(dice, |dice| dice.some(&SPACES)),
         network: maybe(dice, |dice| dice.some(&["none", "host"])),
         host_uids: maybe(dice, range),
@@ -154,12 +169,20 @@ fn written(bound: Bound) -> String {
     }
 }
 
+/// A time is written with its unit, and is more than nothing.
+fn seconds(bound: Bound) -> String {
+    match bound {
+        Bound::Max(most) => format!("\"{}s\"", most + 1),
+        other => written(other),
+    }
+}
+
 /// As TOML; `at` is `profile.p.` or nothing.
 fn text(layer: &Layer, at: &str) -> String {
     let ranges = |all: &[(u32, u32)]| {
         list(all.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>())
     };
-    let rows: [(&str, Option<String>); 12] = [
+    let rows: [(&str, Option<String>); 16] = [
         ("user.uids", layer.uids.as_ref().map(|all| ranges(all))),
         ("user.host_uids", layer.host_uids.map(|one| ranges(&[one]))),
         ("capabilities.bounding", layer.bounding.as_ref().map(|all| names(all))),
@@ -170,6 +193,10 @@ fn text(layer: &Layer, at: &str) -> String {
         ("limits.memory", layer.memory.map(written)),
         ("limits.pids", layer.pids.map(written)),
         ("limits.cpu", layer.cpu.map(written)),
+        ("limits.time", layer.time.map(seconds)),
+        ("limits.stdout", layer.stdout.map(written)),
+        ("limits.stderr", layer.stderr.map(written)),
+        ("annotations.reports", layer.reports.as_ref().map(list)),
         ("namespaces.new", layer.spaces.as_ref().map(|all| names(all))),
         ("network.modes", layer.network.as_ref().map(list)),
     ];
@@ -209,6 +236,12 @@ struct Launch {
     memory: Option<u64>,
     pids: Option<u64>,
     cpu: Option<u64>,
+    /// Seconds.
+    time: Option<u64>,
+    stdout: Option<u64>,
+    stderr: Option<u64>,
+    /// The directory of the report.
+    report: Option<&'static str>,
     spaces: u64,
     new_network: bool,
     map: Option<(u32, u32)>,
@@ -247,6 +280,10 @@ fn launch(dice: &mut Dice) -> Launch {
         memory: maybe(dice, |dice| dice.below(5)),
         pids: maybe(dice, |dice| dice.below(5)),
         cpu: maybe(dice, |dice| dice.below(5)),
+        time: maybe(dice, |dice| 1 + dice.below(5)),
+        stdout: maybe(dice, |dice| dice.below(5)),
+        stderr: maybe(dice, |dice| dice.below(5)),
+        report: seldom(dice, |dice| dice.one(&["/srv", "/srv/reports", "/srv/reports/a/b", "/srv/reports2"])),
         spaces: dice.some(&SPACES).iter().fold(0, |all, (_, bit)| all | bit),
         new_network: dice.coin(),
         map: maybe(dice, |dice| (dice.one(&IDS), 1 + u32::try_from(dice.below(2000)).unwrap())),
@@ -322,6 +359,30 @@ fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
         if !kept {
             told(rule, field);
         }
+    }
+    // What options of `sandbox` ask for, and annotations of the OCI verbs.
+    for (written, asked, name, more) in [
+        (layer.time, launch.time, "timeout", 1),
+        (layer.stdout, launch.stdout, "stdout-max", 0),
+        (layer.stderr, launch.stderr, "stderr-max", 0),
+    ] {
+        let kept = match written.or(host.then_some(Bound::Unlimited)) {
+            None | Some(Bound::Unlimited) => true,
+            Some(Bound::Set) => asked.is_some(),
+            Some(Bound::Max(most)) => asked.is_some_and(|asked| asked <= most + more),
+        };
+        if !kept {
+            let rule = if name == "timeout" { "limits.time" } else { &format!("limits.{}", &name[..6]) };
+            told(rule, &format!("/annotations/io.pinfold.{name}"));
+        }
+    }
+    let within = |place: &&str, path: &str| {
+        path == *place || path.strip_prefix(*place).is_some_and(|rest| rest.starts_with('/'))
+    };
+    if let (Some(places), Some(report)) = (layer.reports.as_ref().or(host.then_some(&vec![])), launch.report)
+        && !places.iter().any(|place| within(place, report))
+    {
+        told("annotations.reports", "/annotations/io.pinfold.report");
     }
     if let Some(wanted) = &layer.spaces {
         if wanted.iter().any(|(_, bit)| launch.spaces & bit == 0) {
@@ -468,7 +529,13 @@ fn the_judge_says_what_the_document_says() {
             let policy = &policies[usize::from(with_profile)];
             let facts = apply(&launch, &mut draft, &null);
             let verb = if launch.verb == "run" { Verb::Run } else { Verb::Create };
-            let request = Request::new(verb, "/".into(), "/run/pinfold".into());
+            let request = Request {
+                timeout: launch.time.map(Duration::from_secs),
+                stdout_max: launch.stdout,
+                stderr_max: launch.stderr,
+                report: launch.report.map(PathBuf::from),
+                ..Request::new(verb, "/".into(), "/run/pinfold".into())
+            };
             let verdict = judge(&draft, &facts, &request, Some(policy));
             let said: Broken =
                 verdict.violations().iter().map(|one| (one.rule.to_owned(), one.field.clone())).collect();

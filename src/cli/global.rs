@@ -26,6 +26,11 @@ pub struct Global {
     /// Default: none; errors always go to stderr too.
     #[arg(long, value_name = "FILE", value_parser = os::<HostPath>(), overrides_with = "log")]
     pub log: Option<HostPath>,
+    /// Directory below which the annotation `io.pinfold.report` may name a file
+    ///
+    /// May be given several times. Default: none; a report is then made in the bundle alone.
+    #[arg(long, value_name = "DIR", value_parser = os::<HostPath>())]
+    pub report_dir: Vec<HostPath>,
     /// Form of the lines in --log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, overrides_with = "log_format")]
     pub log_format: LogFormat,

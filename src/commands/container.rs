@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::bundle::Bundle;
+use super::ending::OciEnding;
 use super::entry::{self, Entry, NewEntry};
 use super::host::Host;
 use super::judge::{Judge, Judged};
+use super::report_place::Place;
 use super::sockets::Sockets;
+use super::wishes::Wishes;
 use super::{agent, hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, DraftHook, Extras};
 use crate::error::{Context, Error, Kind, Result};
-use crate::launch::{self, Assembled};
-use crate::plan::Plan;
+use crate::launch::{self, Assembled, Company};
+use crate::plan::{Hook, Plan};
 use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
@@ -43,6 +46,8 @@ pub struct Container {
     pub child: Assembled,
     /// The hooks of its configuration.
     pub hooks: Vec<DraftHook>,
+    /// How it shall end.
+    pub ending: OciEnding,
 }
 
 /// Makes a container. On failure nothing of it is left.
@@ -61,28 +66,167 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     let annotations: BTreeMap<_, _> =
         bundle.spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     let judge = Judge::of_annotations(global, &annotations)?;
-    let asked = request(&judge, args, &bundle, annotations, life)?;
-    let asked = Request { has_cgroup: group.is_some(), ..asked };
-    let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;
-    // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
-    let ephemeral = life == Life::Foreground;
-    let new = NewEntry { ephemeral, ..new_entry(args, &bundle, &judged.draft, group.as_ref(), host)? };
-    let entry = Entry::make(global, host, new)?;
-    let assembled = judge
-        .still_room()
-        .and_then(|()| entry.save_config(&bundle.text))
-        .and_then(|()| assemble(args, host, &bundle, &mut judged, group.as_ref(), &entry, life));
-    let hooks = judged.draft.hooks;
-    match assembled {
-        Ok((cgroup, plan, child)) => Ok(Container { entry, cgroup, plan, child, hooks }),
-        Err(error) => {
-            let state = entry.state()?;
-            entry.remove()?;
-            if was_begun(&error) {
-                hooks::poststop(&hooks, &state)?;
+    let wishes = Wishes::of(&bundle.spec)?;
+    wishes.require_an_end(&draft, group.is_some())?;
+    let place = wishes.report.as_deref().map(|path| Place::open(path, global, &bundle)).transpose()?;
+    let asked = Request {
+        has_cgroup: group.is_some(),
+        report: place.as_ref().map(|place| place.directory.clone()),
+        ..wishes.asked(request(&judge, args, &bundle, annotations, life)?)
+    };
+    let judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;
+    // From here on its report tells of a failure.
+    let mut ending = OciEnding::new(&wishes, place.as_ref(), life)?;
+    let launching = Launching { global, args, host, bundle: &bundle, group: group.as_ref(), life };
+    match launching.make(&judge, judged, &mut ending) {
+        Ok(made) => Ok(made.ending_by(ending)),
+        Err(error) => Err(ending.failed(error)),
+    }
+}
+
+/// What a launch is made of.
+struct Launching<'a> {
+    global: &'a Global,
+    args: &'a LaunchArgs,
+    host: &'a Host,
+    bundle: &'a Bundle,
+    group: Option<&'a CgroupPath>,
+    life: Life,
+}
+
+/// What there is of a container before anybody waits for its end.
+struct Made {
+    entry: Entry,
+    cgroup: Option<Cgroup>,
+    plan: Plan,
+    child: Assembled,
+    hooks: Vec<DraftHook>,
+}
+
+impl Made {
+    fn ending_by(self, ending: OciEnding) -> Container {
+        let Self { entry, cgroup, plan, child, hooks } = self;
+        Container { entry, cgroup, plan, child, hooks, ending }
+    }
+}
+
+impl Launching<'_> {
+    fn make(&self, judge: &Judge<'_>, mut judged: Judged, ending: &mut OciEnding) -> Result<Made> {
+        // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
+        let ephemeral = self.life == Life::Foreground;
+        let new = new_entry(self.args, self.bundle, &judged.draft, self.group, self.host)?;
+        let entry = Entry::make(self.global, self.host, NewEntry { ephemeral, ..new })?;
+        let assembled = judge
+            .still_room()
+            .and_then(|()| entry.save_config(&self.bundle.text))
+            .and_then(|()| self.assemble(&mut judged, &entry, ending));
+        let hooks = judged.draft.hooks;
+        match assembled {
+            Ok((cgroup, plan, child)) => Ok(Made { entry, cgroup, plan, child, hooks }),
+            Err(error) => {
+                let state = entry.state()?;
+                entry.remove()?;
+                if was_begun(&error) {
+                    hooks::poststop(&hooks, &state)?;
+                }
+                Err(error)
             }
-            Err(error)
         }
+    }
+
+    fn assemble(
+        &self,
+        judged: &mut Judged,
+        entry: &Entry,
+        ending: &mut OciEnding,
+    ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
+        // runc's controllers are all on: engines ask for the statistics of any container.
+        let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
+        let hierarchies = &self.host.hierarchies;
+        let cgroup = self.group.map(|path| Cgroup::create(hierarchies, path, &limits)).transpose()?;
+        let assembled = self.in_cgroup(judged, cgroup.as_ref(), entry, ending);
+        if assembled.is_err() {
+            rdt::remove(&entry.state()?)?;
+        }
+        match (assembled, cgroup) {
+            (Ok((plan, child)), cgroup) => Ok((cgroup, plan, child)),
+            (Err(error), Some(cgroup)) => {
+                cgroup.kill()?;
+                cgroup.remove()?;
+                Err(error)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn in_cgroup(
+        &self,
+        judged: &mut Judged,
+        cgroup: Option<&Cgroup>,
+        entry: &Entry,
+        ending: &mut OciEnding,
+    ) -> Result<(Plan, Assembled)> {
+        let facts = std::mem::take(&mut judged.facts);
+        let root = facts.root.as_ref().map(|root| identity("/", &root.identity));
+        let around = self.surroundings(&judged.draft, cgroup, entry, ending.streams())?;
+        let mut finished = resolve::finish(&judged.draft, facts, around)?;
+        if let (Some(cgroup), Some(owner)) = (cgroup, judged.draft.cgroup_owner) {
+            cgroup.delegate(owner.into()).at("/linux/cgroupsPath")?;
+        }
+        finished.plan.agent = agent::agent(&judged.draft, &entry.state()?, Status::Creating)?;
+        finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
+        ending.planned(&mut finished, cgroup, self.host.facts.landlock_abi)?;
+        let bundle = self.bundle;
+        let mut at_hooks = |child: &Assembled, list: &[Hook]| {
+            entry.update(|state| {
+                state.init = Process::of(child.pid)?;
+                Ok(())
+            })?;
+            hooks::at_create(list, &entry.state()?, bundle.dir.as_fd(), child.interrupts())
+        };
+        let plan = &mut finished.plan;
+        let child = ending.with_keeper(self.life, |keeping| {
+            launch::assemble_with(plan, cgroup, Company { at_hooks: &mut at_hooks, keeping })
+        })?;
+        OciEnding::close_streams(&mut finished.plan);
+        Sockets::of(self.args).send(&child, "standard")?;
+        entry.update(|state| {
+            state.init = Process::of(child.pid)?;
+            state.keeper = child.keeper().map(Process::of).transpose()?.flatten();
+            state.phase = Phase::Created;
+            let bound = finished.bound.iter();
+            state.binds = bound.map(|bound| identity(&bound.destination, &bound.source)).collect();
+            state.root = root;
+            Ok(())
+        })?;
+        if let Some(path) = &self.args.pid_file {
+            pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
+        }
+        Ok((finished.plan, child))
+    }
+
+    fn surroundings(
+        &self,
+        draft: &Draft,
+        cgroup: Option<&Cgroup>,
+        entry: &Entry,
+        streams: [Option<OwnedFd>; 3],
+    ) -> Result<Surroundings<'_>> {
+        let (args, host) = (self.args, self.host);
+        Ok(Surroundings {
+            rdt_tasks: rdt::make(draft, entry)?,
+            born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
+            cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
+            cgroup_dirs: cgroup_dirs(host, cgroup)?,
+            listener: listener(entry, self.life)?,
+            outlives: self.life != Life::Foreground,
+            pivot: !args.no_pivot,
+            keyring: !args.no_new_keyring,
+            preserved_fds: preserved::count(args.preserve_fds)?,
+            hook_states: hooks::states(draft, entry)?,
+            streams,
+            ..Surroundings::foreground(&host.facts)
+        })
     }
 }
 
@@ -159,86 +303,6 @@ fn new_entry(
         ephemeral: false,
         id_range: None,
     })
-}
-
-fn assemble(
-    args: &LaunchArgs,
-    host: &Host,
-    bundle: &Bundle,
-    judged: &mut Judged,
-    group: Option<&CgroupPath>,
-    entry: &Entry,
-    life: Life,
-) -> Result<(Option<Cgroup>, Plan, Assembled)> {
-    // runc's controllers are all on: engines ask for the statistics of any container.
-    let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
-    let cgroup = group.map(|path| Cgroup::create(&host.hierarchies, path, &limits)).transpose()?;
-    let assembled = in_cgroup(args, host, bundle, judged, cgroup.as_ref(), entry, life);
-    if assembled.is_err() {
-        rdt::remove(&entry.state()?)?;
-    }
-    match (assembled, cgroup) {
-        (Ok((plan, child)), cgroup) => Ok((cgroup, plan, child)),
-        (Err(error), Some(cgroup)) => {
-            cgroup.kill()?;
-            cgroup.remove()?;
-            Err(error)
-        }
-        (Err(error), None) => Err(error),
-    }
-}
-
-fn in_cgroup(
-    args: &LaunchArgs,
-    host: &Host,
-    bundle: &Bundle,
-    judged: &mut Judged,
-    cgroup: Option<&Cgroup>,
-    entry: &Entry,
-    life: Life,
-) -> Result<(Plan, Assembled)> {
-    let facts = std::mem::take(&mut judged.facts);
-    let root = facts.root.as_ref().map(|root| identity("/", &root.identity));
-    let rdt_tasks = rdt::make(&judged.draft, entry)?;
-    let around = Surroundings {
-        rdt_tasks,
-        born_in_cgroup: cgroup.is_some_and(|cgroup| cgroup.clone_fd().is_some()),
-        cgroup_files: cgroup.map(Cgroup::join_files).transpose()?.unwrap_or_default(),
-        cgroup_dirs: cgroup_dirs(host, cgroup)?,
-        listener: listener(entry, life)?,
-        outlives: life != Life::Foreground,
-        pivot: !args.no_pivot,
-        keyring: !args.no_new_keyring,
-        preserved_fds: preserved::count(args.preserve_fds)?,
-        hook_states: hooks::states(&judged.draft, entry)?,
-        ..Surroundings::foreground(&host.facts)
-    };
-    let mut finished = resolve::finish(&judged.draft, facts, around)?;
-    if let (Some(cgroup), Some(owner)) = (cgroup, judged.draft.cgroup_owner) {
-        cgroup.delegate(owner.into()).at("/linux/cgroupsPath")?;
-    }
-    finished.plan.agent = agent::agent(&judged.draft, &entry.state()?, Status::Creating)?;
-    finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
-    let child = launch::assemble_with(&mut finished.plan, cgroup, &mut |child, list| {
-        entry.update(|state| {
-            state.init = Process::of(child.pid)?;
-            Ok(())
-        })?;
-        hooks::at_create(list, &entry.state()?, bundle.dir.as_fd(), child.interrupts())
-    })?;
-    Sockets::of(args).send(&child, "standard")?;
-    entry.update(|state| {
-        state.init = Process::of(child.pid)?;
-        state.phase = Phase::Created;
-        let bound = finished.bound.iter();
-        state.binds = bound.map(|bound| identity(&bound.destination, &bound.source)).collect();
-        state.root = root;
-        Ok(())
-    })?;
-    if let Some(path) = &args.pid_file {
-        pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
-    }
-    Ok((finished.plan, child))
 }
 
 /// What a mount of type `cgroup` may have to show instead of a new one.

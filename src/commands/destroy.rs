@@ -11,6 +11,10 @@ use crate::state::{ContainerDir, State, StateRoot, Status, id_range};
 /// How long the kernel may take to end a killed tree.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a keeper may take to pass on the last output and to write its report: longer than it waits
+/// for a reader.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(15);
+
 /// When to look whether its parent has reaped it.
 const REAPED_AFTER_MS: [u64; 6] = [0, 1, 4, 15, 30, 50];
 
@@ -30,6 +34,7 @@ pub fn stop(host: &Host, state: &State) -> Result<()> {
 /// # Errors
 /// A cgroup, an id range or an entry that cannot be removed.
 pub fn remove(root: &StateRoot, dir: ContainerDir, host: &Host, state: &State) -> Result<()> {
+    await_keeper(state)?;
     entry::remove_cgroup(host, state)?;
     if let Some(slot) = state.id_range {
         id_range::release(&StateRoot::open(None)?, slot)?;
@@ -54,6 +59,7 @@ fn end(host: &Host, state: &State) -> Result<()> {
             cgroup.kill()?;
         }
         wait_for_end(init)?;
+        await_keeper(state)?;
     }
     entry::remove_cgroup(host, state)
 }
@@ -72,6 +78,29 @@ fn wait_for_end(init: crate::state::Process) -> Result<()> {
         Ok(0) => Err(Error::setup("the container's first process does not end")
             .hint("it may hang in the kernel; see /proc/PID/stack")),
         Ok(_) | Err(nix::errno::Errno::EINTR) => wait_until_reaped(pidfd.as_fd()),
+        Err(errno) => Err(Error::call("ppoll", errno)),
+    }
+}
+
+/// It still reads the cgroup, and writes what the caller may look for when `delete` is done. A first
+/// process that nobody reaps, or a reader that stands still, must not keep the container for ever.
+fn await_keeper(state: &State) -> Result<()> {
+    use std::os::fd::AsFd;
+    let Some(keeper) = state.keeper else { return Ok(()) };
+    let Ok(pidfd) = crate::sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(keeper.pid)) else {
+        return Ok(());
+    };
+    if !keeper.lives()? {
+        return Ok(());
+    }
+    let mut watched = [crate::sys::poll::PollFd::new(pidfd.as_fd(), crate::sys::poll::POLLIN)];
+    let patience = u64::try_from(KEEPER_PATIENCE.as_millis()).unwrap_or(u64::MAX);
+    match crate::sys::poll::ppoll(&mut watched, Some(patience)) {
+        Ok(0) => match crate::sys::pidfd::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(Error::call("pidfd_send_signal", errno)),
+        },
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(errno) => Err(Error::call("ppoll", errno)),
     }
 }

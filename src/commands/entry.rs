@@ -72,6 +72,7 @@ impl Entry {
             oci_version: new.oci_version,
             init: None,
             program: None,
+            keeper: None,
             created: state::rfc3339::now(),
             bundle: new.bundle,
             rootfs: new.rootfs,

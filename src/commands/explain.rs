@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::judge::{Judge, Judged};
+use super::wishes::Wishes;
 use super::{bundle, host::Host, output, text_file};
 use crate::cli::{ExplainArgs, ExplainWhat, Global};
 use crate::draft::{self, Draft, Extras};
@@ -79,11 +80,14 @@ impl Seen {
     /// The state directory cannot be read.
     pub fn request(&self, judge: &Judge<'_>) -> Result<Request> {
         let base = bundle::absolute(self.dir.as_fd())?;
-        Ok(Request {
+        let wishes = Wishes::of(&self.spec)?;
+        let report = wishes.report.as_ref().and_then(|path| base.join(path).parent().map(Path::to_owned));
+        Ok(wishes.asked(Request {
             annotations: self.annotations(),
             running: judge.running()? + 1,
+            report,
             ..Request::new(Verb::Create, base, judge.state_root()?)
-        })
+        }))
     }
 }
 

@@ -1,12 +1,14 @@
 //! `run`: create, start, wait and delete in one.
 
+use std::os::fd::OwnedFd;
+
 use super::container::{self, Container, Life};
+use super::ending::{OciEnding, counters};
 use super::host::Host;
 use super::{hooks, preserved, protect, rdt};
-use crate::cgroup::Counters;
 use crate::cli::{Global, RunArgs};
 use crate::error::{ExitCode, Result};
-use crate::launch::{self, Ending, Evidence, HookPlace};
+use crate::launch::{self, HookPlace};
 use crate::state::Phase;
 
 /// Runs a container.
@@ -32,36 +34,39 @@ fn detached(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            remove(container)?;
-            Err(error)
+            let mut ending = remove(container)?;
+            Err(ending.failed(error))
         }
     }
 }
 
 fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
     let signals = launch::signals()?;
-    let ending = Ending { caller: container::caller()?, ..Ending::default() };
-    let container = container::make(global, &args.launch, host, Life::Foreground)?;
-    let ran = supervise(&container, &signals, ending);
+    let caller = container::caller()?;
+    let mut container = container::make(global, &args.launch, host, Life::Foreground)?;
+    let ran = match supervise(&mut container, &signals, caller) {
+        Ok(code) => Ok(code),
+        Err(error) => Err(container.ending.failed(error)),
+    };
     match args.keep {
         // From here it lives until `delete`.
         true => container.entry.update(|state| {
             state.ephemeral = false;
             Ok(())
         })?,
-        false => remove(container)?,
+        false => drop(remove(container)?),
     }
     ran
 }
 
-fn supervise(container: &Container, signals: &std::os::fd::OwnedFd, ending: Ending) -> Result<ExitCode> {
+fn supervise(container: &mut Container, signals: &OwnedFd, caller: Option<OwnedFd>) -> Result<ExitCode> {
     container.child.await_exec(&container.plan)?;
     mark_started(container)?;
-    let ended =
-        launch::supervise(&container.plan, &container.child, container.cgroup.as_ref(), signals, ending)?;
-    let evidence = Evidence { main_status: ended.main_status, cause: ended.cause, ..Evidence::default() };
-    debug_assert_eq!(evidence.before, Counters::default());
-    Ok(launch::outcome(&evidence).own_code())
+    let ending = container.ending.foreground(caller);
+    let cgroup = container.cgroup.as_ref();
+    let ended = launch::supervise(&container.plan, &container.child, cgroup, signals, ending)?;
+    let after = counters(cgroup)?;
+    container.ending.ended(&ended, after)
 }
 
 /// It runs, and its poststart hooks have.
@@ -75,7 +80,7 @@ fn mark_started(container: &Container) -> Result<()> {
 }
 
 /// What `delete` does, for a container that this process made.
-fn remove(mut container: Container) -> Result<()> {
+fn remove(mut container: Container) -> Result<OciEnding> {
     let state = container.entry.state()?;
     rdt::remove(&state)?;
     // What dies of a kill -9 now has the rest killed by the watcher.
@@ -87,5 +92,6 @@ fn remove(mut container: Container) -> Result<()> {
     }
     drop(watcher);
     container.entry.remove()?;
-    hooks::poststop(&container.hooks, &state)
+    hooks::poststop(&container.hooks, &state)?;
+    Ok(container.ending)
 }

@@ -5,8 +5,17 @@ use std::collections::HashMap;
 use super::HostFacts;
 use crate::error::{Error, Result};
 
-const OURS: &str = "io.pinfold.";
+/// What all of ours begin with.
+pub const OURS: &str = "io.pinfold.";
 const LANDLOCK: &str = "io.pinfold.landlock";
+/// The name of the time limit.
+pub const TIMEOUT: &str = "io.pinfold.timeout";
+/// The name of the limit on stdout.
+pub const STDOUT_MAX: &str = "io.pinfold.stdout-max";
+/// The name of the limit on stderr.
+pub const STDERR_MAX: &str = "io.pinfold.stderr-max";
+/// Where the report goes.
+pub const REPORT: &str = "io.pinfold.report";
 /// By which a launch chooses its profile, and a container remembers it; the policy's business.
 pub const PROFILE: &str = "io.pinfold.profile";
 
@@ -25,7 +34,8 @@ pub(super) fn landlock(annotations: Option<&HashMap<String, String>>, facts: &Ho
             }
             (LANDLOCK, "on") => true,
             (LANDLOCK, "off") => false,
-            (PROFILE, _) => false,
+            // How the launch ends is the verb's business.
+            (PROFILE | TIMEOUT | STDOUT_MAX | STDERR_MAX | REPORT, _) => false,
             (LANDLOCK, _) => return Err(Error::usage("`on` or `off`").object(value).field(field)),
             _ => return Err(Error::usage("no annotation that this version knows").field(field)),
         };
@@ -48,9 +58,10 @@ mod tests {
         assert_eq!(of(LANDLOCK, "on", 7), Ok(true));
         assert_eq!(of(LANDLOCK, "off", 7), Ok(false));
         assert_eq!(of(PROFILE, "build", 0), Ok(false));
+        assert_eq!(of(TIMEOUT, "1s", 0), Ok(false));
         assert_eq!(of("org.example/io.pinfold.x", "on", 7), Ok(false));
         let rows =
-            [(LANDLOCK, "on", 0), (LANDLOCK, "yes", 7), (LANDLOCK, "", 7), ("io.pinfold.timeout", "1s", 7)];
+            [(LANDLOCK, "on", 0), (LANDLOCK, "yes", 7), (LANDLOCK, "", 7), ("io.pinfold.time", "1s", 7)];
         for (key, value, abi) in rows {
             assert!(
                 of(key, value, abi).unwrap_err().starts_with("/annotations/io.pinfold."),

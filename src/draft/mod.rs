@@ -19,7 +19,7 @@ mod process;
 mod scheduling;
 mod sysctl;
 
-pub use annotations::PROFILE;
+pub use annotations::{OURS, PROFILE, REPORT, STDERR_MAX, STDOUT_MAX, TIMEOUT};
 pub use build::build;
 pub use capabilities::mask as capability_mask;
 pub use hooks::{DraftHook, hooks};

@@ -19,7 +19,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// What ends the wait for a slow reader.
 pub(super) struct Until<'a> {
     /// A signalfd.
-    pub signals: BorrowedFd<'a>,
+    pub signals: Option<BorrowedFd<'a>>,
     /// The caller's pidfd.
     pub caller: Option<BorrowedFd<'a>>,
     /// The end of the program's time.
@@ -74,7 +74,8 @@ fn wait(relays: &mut [&mut Relay], until: &Until<'_>) -> Result<Option<Drained>>
     };
     let ready = {
         let caller = until.caller.map_or_else(PollFd::nothing, |caller| PollFd::new(caller, POLLIN));
-        let mut watched = vec![PollFd::new(until.signals, POLLIN), caller];
+        let signals = until.signals.map_or_else(PollFd::nothing, |signals| PollFd::new(signals, POLLIN));
+        let mut watched = vec![signals, caller];
         watched.extend(relays.iter().map(|relay| relay.watch()));
         match sys::poll::ppoll(&mut watched, timeout.map(milliseconds)) {
             Ok(0) => return Ok(Some(if left == timeout { Drained::Late } else { Drained::Stuck })),
@@ -91,7 +92,8 @@ fn wait(relays: &mut [&mut Relay], until: &Until<'_>) -> Result<Option<Drained>>
         }
     }
     if signal == Some(true)
-        && let Some(signal) = sys::signal::signalfd_read(until.signals).call("read signalfd")?
+        && let Some(signals) = until.signals
+        && let Some(signal) = sys::signal::signalfd_read(signals).call("read signalfd")?
         && super::supervise::ends(signal)
     {
         return Ok(Some(Drained::Signal(signal)));
@@ -99,8 +101,8 @@ fn wait(relays: &mut [&mut Relay], until: &Until<'_>) -> Result<Option<Drained>>
     Ok((caller_gone == Some(true)).then_some(Drained::CallerGone))
 }
 
-/// Rounded up: a round too early would spin.
-fn milliseconds(duration: Duration) -> u64 {
+/// For ppoll(2), rounded up: a round too early would spin.
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
@@ -125,7 +127,7 @@ mod tests {
 
     fn until<'a>(signals: &'a OwnedFd, caller: Option<&'a OwnedFd>) -> Until<'a> {
         let patience = Some(Duration::from_millis(50));
-        Until { signals: signals.as_fd(), caller: caller.map(AsFd::as_fd), deadline: None, patience }
+        Until { signals: Some(signals.as_fd()), caller: caller.map(AsFd::as_fd), deadline: None, patience }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod drain;
 mod failure;
 mod hook;
 mod id_maps;
+mod keeper;
 mod net_devices;
 mod netlink;
 mod inspect;
@@ -23,7 +24,8 @@ pub use agent::{LISTENER_WORD, check as check_agent, hand_over, listener_number,
 pub use channel::Channel;
 pub use failure::{describe_failure, failed, failed_at_start};
 pub use hook::{HookPlace, failed_hook, run_runtime_hook};
-pub use start::{Assembled, assemble, assemble_among, assemble_with};
+pub use keeper::{AtEnd, Keeper, Keeping, require_exit_status};
+pub use start::{Assembled, Company, assemble, assemble_among, assemble_with};
 pub use supervise::{Cause, Ended, Ending, Stream, signals, supervise};
 pub use verdict::{Evidence, Outcome, OutcomeKind, outcome};
 pub use watch::Watcher;

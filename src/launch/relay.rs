@@ -56,6 +56,11 @@ impl Relay {
         Ok(Self { from: Some(from), to, sink, buffer: vec![], sent: 0, count: 0, limit })
     }
 
+    /// What it holds, for a process that closes all else.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.from.iter().chain([&self.to]).map(AsFd::as_fd)
+    }
+
     /// Nothing more will come.
     pub(super) fn is_done(&self) -> bool {
         self.from.is_none() && self.pending().is_empty()

@@ -7,6 +7,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use super::inspect::{self, Seen};
+use super::keeper::{Keeper, Keeping};
 use super::supervise::ENDING;
 use super::watch::{self, Watcher};
 use super::{Channel, agent, failure, id_maps, net_devices, rlimits, scheduling, terminal};
@@ -49,6 +50,8 @@ pub struct Assembled {
     interrupts: OwnedFd,
     /// What ends all of it when pinfold cannot.
     watcher: Option<Watcher>,
+    /// What ends all of it when its time is up, and its launcher is gone.
+    keeper: Option<Keeper>,
     /// How many stages have passed the launch on.
     followed: usize,
     released: bool,
@@ -63,6 +66,14 @@ impl Assembled {
     /// The child lives on by itself from here.
     pub fn release(&mut self) {
         self.released = true;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.release();
+        }
+    }
+
+    /// The keeper's number here.
+    pub fn keeper(&self) -> Option<i32> {
+        self.keeper.as_ref().map(|keeper| keeper.pid)
     }
 
     /// From a stage to the process that it cloned and that goes on with the list, as often as
@@ -153,6 +164,8 @@ impl Drop for Assembled {
         if self.released {
             return;
         }
+        // It is the launch that tells of its failure.
+        self.keeper = None;
         // The child may be gone already; what matters is that it is gone afterwards.
         if matches!(
             sys::pidfd::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL),
@@ -173,7 +186,7 @@ impl Drop for Assembled {
 /// # Errors
 /// What the child recorded, or what the check from outside found.
 pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
-    assemble_with(plan, cgroup, &mut no_hooks)
+    assemble_with(plan, cgroup, Company { at_hooks: &mut no_hooks, keeping: None })
 }
 
 fn no_hooks(_: &Assembled, _: &[Hook]) -> Result<()> {
@@ -190,32 +203,46 @@ pub fn assemble_among(
     cgroup: Option<&Cgroup>,
     ending: Option<&Cgroup>,
 ) -> Result<Assembled> {
-    clone_and_meet(plan, cgroup, Around { ending, at_hooks: &mut no_hooks })
+    clone_and_meet(plan, cgroup, Around { ending, at_hooks: &mut no_hooks, keeping: None })
 }
 
 /// What the parent does while the child waits before the pivot: its hooks.
 pub type AtHooks<'a> = dyn FnMut(&Assembled, &[Hook]) -> Result<()> + 'a;
 
-/// As [`assemble`], of a Plan that may have hooks.
+/// What an OCI container has around it while it is assembled.
+pub struct Company<'a, 'h, 'k> {
+    /// Runs the hooks.
+    pub at_hooks: &'a mut AtHooks<'h>,
+    /// For one that lives on without its launcher and shall end nevertheless.
+    pub keeping: Option<Keeping<'k>>,
+}
+
+/// As [`assemble`], of a Plan that may have hooks, and a keeper.
 ///
 /// # Errors
-/// Those, and what `at_hooks` says.
+/// Those, what `at_hooks` says, and a keeper that does not start.
 pub fn assemble_with(
     plan: &mut Plan,
     cgroup: Option<&Cgroup>,
-    at_hooks: &mut AtHooks<'_>,
+    company: Company<'_, '_, '_>,
 ) -> Result<Assembled> {
-    clone_and_meet(plan, cgroup, Around { ending: cgroup, at_hooks })
+    let Company { at_hooks, keeping } = company;
+    clone_and_meet(plan, cgroup, Around { ending: cgroup, at_hooks, keeping })
 }
 
 /// What is around the child while it is assembled.
-struct Around<'a, 'h> {
+struct Around<'a, 'o, 'h, 'k> {
     /// What is killed with pinfold.
     ending: Option<&'a Cgroup>,
-    at_hooks: &'a mut AtHooks<'h>,
+    at_hooks: &'o mut AtHooks<'h>,
+    keeping: Option<Keeping<'k>>,
 }
 
-fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'_, '_>) -> Result<Assembled> {
+fn clone_and_meet(
+    plan: &mut Plan,
+    cgroup: Option<&Cgroup>,
+    mut around: Around<'_, '_, '_, '_>,
+) -> Result<Assembled> {
     let channel = Channel::open()?;
     plan.keep_fds = kept(plan, &channel);
     channel.records.finish_line(plan.steps.len().saturating_sub(1));
@@ -258,6 +285,7 @@ fn clone_and_meet(plan: &mut Plan, cgroup: Option<&Cgroup>, mut around: Around<'
         console: None,
         interrupts,
         watcher: None,
+        keeper: None,
         followed: 0,
         released: false,
     };
@@ -364,7 +392,7 @@ fn meet(
     child: &mut Assembled,
     checks: &mut usize,
     last: Seen,
-    around: &mut Around<'_, '_>,
+    around: &mut Around<'_, '_, '_, '_>,
 ) -> Result<bool> {
     let mut word = [0_u8; agent::LISTENER_WORD];
     child.wait_for(child.socket.as_fd())?;
@@ -405,6 +433,9 @@ fn meet(
             }
             inspect::check(plan, child, last)?;
             child.watcher.as_ref().map_or(Ok(()), Watcher::await_ready)?;
+            if let Some(keeping) = around.keeping.take() {
+                child.keeper = Some(Keeper::start(plan, child, around.ending, keeping)?);
+            }
             scheduling::last(plan, child.pid)?;
             rlimits::set(plan, child)?;
             go(child).map(|()| !meets_for_late_listener(plan))

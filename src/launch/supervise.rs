@@ -64,7 +64,7 @@ pub struct Ended {
     /// Bytes that came out of stdout and stderr, where they were counted.
     pub bytes: [Option<u64>; 2],
     /// CPU time and peak memory of the whole tree, as far as it was waited for.
-    pub rusage: sys::wait::Rusage,
+    pub rusage: Option<sys::wait::Rusage>,
     /// From the start of the program.
     pub wall: Duration,
 }
@@ -145,12 +145,26 @@ fn relays(child: &Assembled, ending: &mut Ending) -> Result<Vec<(usize, Relay)>>
         relays.push((0, Relay::new(input, second()?, None).call("fstat")?));
         relays.push((1, Relay::new(second()?, output, None).call("fstat")?));
     }
-    for stream in std::mem::take(&mut ending.streams) {
+    relays.extend(stream_relays(std::mem::take(&mut ending.streams))?);
+    Ok(relays)
+}
+
+/// What is read and counted, by its number, on its way to pinfold's own stream of that number.
+///
+/// # Errors
+/// fcntl(2), fstat(2).
+pub(super) fn stream_relays(streams: Vec<Stream>) -> Result<Vec<(usize, Relay)>> {
+    let relay = |stream: Stream| {
         let to = own_stream(stream.number).call("fcntl")?;
         let relay = Relay::new(stream.pipe, to, stream.limit).call("fstat")?;
-        relays.push((usize::from(stream.number), relay));
-    }
-    Ok(relays)
+        Ok((usize::from(stream.number), relay))
+    };
+    streams.into_iter().map(relay).collect()
+}
+
+/// How much came out of stdout and stderr, where it was counted.
+pub(super) fn counted(relays: &[(usize, Relay)]) -> [Option<u64>; 2] {
+    [1, 2].map(|number| relays.iter().find(|(at, _)| *at == number).map(|(_, relay)| relay.count))
 }
 
 impl Supervisor<'_> {
@@ -274,7 +288,7 @@ impl Supervisor<'_> {
     fn drain(&mut self, signals: BorrowedFd<'_>) -> Result<()> {
         self.relays.retain(|(number, _)| *number != 0);
         let until = Until {
-            signals,
+            signals: Some(signals),
             caller: self.ending.caller.as_ref().map(AsFd::as_fd),
             deadline: self.deadline().filter(|_| self.cause.is_none()),
             patience: self.cause.map(|_| drain::PATIENCE),
@@ -296,8 +310,13 @@ impl Supervisor<'_> {
             true => self.child.records.main_status(),
             false => Some(status),
         };
-        let bytes = [1, 2]
-            .map(|number| self.relays.iter().find(|(at, _)| *at == number).map(|(_, relay)| relay.count));
-        Ok(Ended { cause: self.cause, main_status, bytes, rusage, wall: self.started.elapsed() })
+        let bytes = counted(&self.relays);
+        Ok(Ended {
+            cause: self.cause,
+            main_status,
+            bytes,
+            rusage: Some(rusage),
+            wall: self.started.elapsed(),
+        })
     }
 }

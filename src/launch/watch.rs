@@ -11,6 +11,7 @@
 //! and in a session of its own, so that neither a terminal nor a signal to pinfold's process
 //! group ends it. It holds three descriptors and those of the cgroup.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -57,7 +58,7 @@ impl Watcher {
             Cloned::Child => {
                 // Without a word the other side knows that it failed.
                 if held.retire().is_ok() && held.wait().is_ok() {
-                    held.end_all();
+                    end_all(held.target, held.cgroup);
                 }
                 sys::clone::exit_now(0)
             }
@@ -69,23 +70,79 @@ impl Watcher {
     /// # Errors
     /// It ended instead.
     pub(super) fn await_ready(&self) -> Result<()> {
-        let mut word = [0_u8; 1];
-        match sys::file::read(self.ready.as_fd(), &mut word).call("read")? {
-            1 => Ok(()),
-            _ => Err(Error::setup("the process that ends the container with pinfold did not start")
-                .hint("it was killed, or the kernel lacks memory")),
-        }
+        await_word(self.ready.as_fd())
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let killed = sys::pidfd::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
-        debug_assert!(matches!(killed, Ok(()) | Err(Errno::ESRCH)));
-        // Reaped here, or a subreaper above pinfold would get a child that it does not know.
-        let reaped = sys::wait::waitid_pidfd(self.pidfd.as_fd(), sys::wait::WEXITED);
-        debug_assert!(matches!(reaped, Ok(_) | Err(Errno::ECHILD)));
+        end_own(self.pidfd.as_fd());
     }
+}
+
+/// Waits for a process of pinfold's own to say that it is on watch.
+///
+/// # Errors
+/// It ended instead.
+pub(super) fn await_word(ready: BorrowedFd<'_>) -> Result<()> {
+    let mut word = [0_u8; 1];
+    match sys::file::read(ready, &mut word).call("read")? {
+        1 => Ok(()),
+        _ => Err(Error::setup("the process that ends the container did not start")
+            .hint("it was killed, or the kernel lacks memory")),
+    }
+}
+
+/// Ends a process of pinfold's own.
+pub(super) fn end_own(pidfd: BorrowedFd<'_>) {
+    let killed = sys::pidfd::pidfd_send_signal(pidfd, libc::SIGKILL);
+    debug_assert!(matches!(killed, Ok(()) | Err(Errno::ESRCH)));
+    // Reaped here, or a subreaper above pinfold would get a child that it does not know.
+    let reaped = sys::wait::waitid_pidfd(pidfd, sys::wait::WEXITED);
+    debug_assert!(matches!(reaped, Ok(_) | Err(Errno::ECHILD)));
+}
+
+/// Out of reach of everything but SIGKILL by its own pid; then it says that it is on watch.
+///
+/// # Errors
+/// setsid(2), prctl(2), close_range(2), write(2).
+pub(super) fn retire(
+    name: &CStr,
+    kept: &[u32],
+    says_ready: BorrowedFd<'_>,
+) -> std::result::Result<(), Errno> {
+    sys::signal::block_all()?;
+    nix::unistd::setsid()?;
+    sys::prctl::set_dumpable(false)?;
+    sys::prctl::set_name(name)?;
+    sys::close_range::close_gaps(kept)?;
+    sys::file::write_all(says_ready, b"w")
+}
+
+/// Kills the container's first process and all of its cgroup.
+pub(super) fn end_all(target: BorrowedFd<'_>, cgroup: Option<&Cgroup>) {
+    for _ in 0..ATTEMPTS {
+        let first = sys::pidfd::pidfd_send_signal(target, libc::SIGKILL);
+        let tree = cgroup.map_or(Ok(()), Cgroup::kill);
+        if matches!(first, Ok(()) | Err(Errno::ESRCH)) && tree.is_ok() {
+            return;
+        }
+        if ppoll(&mut [], Some(BETWEEN_MS)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The numbers of descriptors, ascending, as [`retire`] needs them.
+pub(super) fn numbers<'f>(
+    descriptors: impl IntoIterator<Item = BorrowedFd<'f>>,
+    more: Option<u32>,
+) -> Vec<u32> {
+    let descriptors = descriptors.into_iter().map(|fd| fd.as_raw_fd().cast_unsigned());
+    let mut numbers: Vec<u32> = descriptors.chain(more).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// What the watcher holds, made before it is: until there is something to end, it does not
@@ -108,21 +165,12 @@ impl<'a> Held<'a> {
     ) -> Self {
         let own = [pinfold.as_fd(), target, says_ready.as_fd()];
         let groups = cgroup.into_iter().flat_map(Cgroup::descriptors);
-        let mut kept: Vec<u32> =
-            own.into_iter().chain(groups).map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
-        kept.sort_unstable();
-        kept.dedup();
+        let kept = numbers(own.into_iter().chain(groups), None);
         Self { pinfold, target, cgroup, says_ready, kept }
     }
 
-    /// Out of reach of everything but SIGKILL by its own pid.
     fn retire(&self) -> std::result::Result<(), Errno> {
-        sys::signal::block_all()?;
-        nix::unistd::setsid()?;
-        sys::prctl::set_dumpable(false)?;
-        sys::prctl::set_name(c"pinfold-watcher")?;
-        sys::close_range::close_gaps(&self.kept)?;
-        sys::file::write_all(self.says_ready.as_fd(), b"w")
+        retire(c"pinfold-watcher", &self.kept, self.says_ready.as_fd())
     }
 
     /// Until pinfold has ended.
@@ -133,19 +181,6 @@ impl<'a> Held<'a> {
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => return Ok(()),
                 Err(errno) => return Err(errno),
-            }
-        }
-    }
-
-    fn end_all(&self) {
-        for _ in 0..ATTEMPTS {
-            let first = sys::pidfd::pidfd_send_signal(self.target, libc::SIGKILL);
-            let tree = self.cgroup.map_or(Ok(()), Cgroup::kill);
-            if matches!(first, Ok(()) | Err(Errno::ESRCH)) && tree.is_ok() {
-                return;
-            }
-            if ppoll(&mut [], Some(BETWEEN_MS)).is_err() {
-                return;
             }
         }
     }

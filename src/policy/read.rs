@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use super::rules::{
-    Access, At, BindGrant, Bound, CapabilityRules, Caps, DeviceGrant, ExecRules, HookGrant, Ids, JoinGrant,
-    Key, Keyring, LimitRules, MountRules, Names, NamespaceRules, Network, Places, ProcessRules, RlimitRules,
-    RootRules, Rules, SeccompRules, UserRules, Verb,
+    Access, AnnotationRules, At, BindGrant, Bound, CapabilityRules, Caps, DeviceGrant, ExecRules, HookGrant,
+    Ids, JoinGrant, Key, Keyring, LimitRules, MountRules, Names, NamespaceRules, Network, Places,
+    ProcessRules, RlimitRules, RootRules, Rules, SeccompRules, UserRules, Verb,
 };
 use super::text::{Filling, Section, Setting, Unit, choice};
 use crate::cgroup::{DeviceKind, DeviceRule};
@@ -95,9 +95,16 @@ pub(super) fn rules(section: &mut Section<'_, '_>, filling: Filling) -> Result<R
         limits: sub(section, "limits", limits)?,
         rlimits: sub(section, "rlimits", |section| rlimits(section, filling))?,
         sysctls: sub(section, "sysctls", |section| section.key("allow", Names(vec![])))?,
-        annotations: sub(section, "annotations", |section| section.key("allow", Names::of(&["*"])))?,
+        annotations: sub(section, "annotations", annotations)?,
         hook: grants(section, "hook", filling, hook)?,
         exec: sub(section, "exec", exec)?,
+    })
+}
+
+fn annotations(section: &mut Section<'_, '_>) -> Result<AnnotationRules> {
+    Ok(AnnotationRules {
+        allow: section.key("allow", Names::of(&["*"]))?,
+        reports: section.key("reports", Places(vec![]))?,
     })
 }
 

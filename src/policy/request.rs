@@ -27,6 +27,8 @@ pub struct Request {
     pub stdout_max: Option<u64>,
     /// `--stderr-max`, in bytes.
     pub stderr_max: Option<u64>,
+    /// The directory of the report that an annotation asks for, as it was opened.
+    pub report: Option<PathBuf>,
     /// Defaults that this host cannot give.
     pub degraded: Vec<String>,
     /// A cgroup holds the launch: without one no limit and no device rule is in force.
@@ -54,6 +56,7 @@ impl Request {
             timeout: None,
             stdout_max: None,
             stderr_max: None,
+            report: None,
             degraded: vec![],
             has_cgroup: true,
             rdt: false,

@@ -261,6 +261,13 @@ pub struct RootRules {
     pub images: Key<Vec<String>>,
 }
 
+/// `[annotations]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnnotationRules {
+    pub allow: Key<Names>,
+    pub reports: Key<Places>,
+}
+
 /// `[mounts]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MountRules {
@@ -370,7 +377,7 @@ pub struct Rules {
     pub limits: LimitRules,
     pub rlimits: RlimitRules,
     pub sysctls: Key<Names>,
-    pub annotations: Key<Names>,
+    pub annotations: AnnotationRules,
     pub hook: Key<Vec<HookGrant>>,
     pub exec: ExecRules,
 }

@@ -26,6 +26,9 @@ pub struct State {
     /// The program beside a sandbox's init: signals are for it.
     #[serde(default)]
     pub program: Option<Process>,
+    /// The process of pinfold's own that ends it in time and tells how it ended.
+    #[serde(default)]
+    pub keeper: Option<Process>,
     /// When it was made (`rfc3339::now`).
     pub created: String,
     /// The bundle directory, absolute.
@@ -162,6 +165,7 @@ pub(super) fn sample(id: &str) -> State {
         oci_version: "1.2.0".to_owned(),
         init: None,
         program: None,
+        keeper: None,
         created: "2026-11-23T00:00:00Z".to_owned(),
         bundle: "/b".to_owned(),
         rootfs: "/b/rootfs".to_owned(),

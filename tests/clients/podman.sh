@@ -204,7 +204,32 @@ landlock_by_annotation() {
     podman exec box ps | has sleep
     podman exec box kill 1
     code 126 run --annotation io.pinfold.landlock=yes busybox true
-    code 126 run --annotation io.pinfold.timeout=1s busybox true
+    code 126 run --annotation io.pinfold.time=1s busybox true
+}
+
+ends_by_annotation() {
+    [ "$RUNTIME" = pinfold ] || return 0
+    mkdir -p /tmp/reports /tmp/elsewhere
+    local to=(--runtime-flag report-dir=/tmp/reports)
+    report() { timeout 60 podman "${to[@]}" run --network none "$@"; }
+    # podman waits, and pinfold does not.
+    code 137 report --rm --annotation io.pinfold.timeout=1s --annotation io.pinfold.report=/tmp/reports/time busybox \
+        sh -c 'trap "" TERM; while :; do sleep 1; done'
+    has '"outcome":\{"kind":"timeout","exit_code":null,"signal":9\}' </tmp/reports/time
+    code 7 report --rm --annotation io.pinfold.timeout=50s --annotation io.pinfold.report=/tmp/reports/exit busybox \
+        sh -c 'echo whole; exit 7'
+    has '"outcome":\{"kind":"exited","exit_code":7,"signal":null\}' </tmp/reports/exit
+    report --rm --annotation io.pinfold.stdout-max=10k --annotation io.pinfold.report=/tmp/reports/output busybox \
+        sh -c 'while :; do head -c 5000 /dev/zero; done' >/tmp/out || true
+    equal "what came out" 10240 "$(stat -c %s /tmp/out)"
+    has '"kind":"output_limit"' </tmp/reports/output
+    # An exec ends with the container.
+    podman run -d --network none --annotation io.pinfold.timeout=2s --name box busybox sleep 100
+    code 137 podman exec box sh -c 'trap "" TERM; sleep 100'
+    equal "exit code" 137 "$(podman wait box)"
+    code 126 report --rm --annotation io.pinfold.report=/tmp/elsewhere/r busybox true
+    code 126 run --annotation io.pinfold.report=/tmp/reports/r busybox true
+    equal "made elsewhere" '' "$(ls -A /tmp/elsewhere)"
 }
 
 devices_and_sysctls() {
@@ -312,7 +337,8 @@ nothing_is_left() {
 prepare
 for name in output_and_exit_code terminal_of_run exec_inherits_and_changes terminal_of_exec stop_kill_and_start_again \
     stop_escalates pause_and_resume logs_follow_both_streams top_and_ps stats_once healthchecks read_only_root \
-    init_reaps copying volumes_and_mounts tmpfs_mounts users_and_groups capabilities_and_privileges landlock_by_annotation devices_and_sysctls \
+    init_reaps copying volumes_and_mounts tmpfs_mounts users_and_groups capabilities_and_privileges \
+    landlock_by_annotation ends_by_annotation devices_and_sysctls \
     namespaces_shared_with_another user_namespaces a_bridge_with_an_address pods updating limits without_root; do
     cases $name
     clean

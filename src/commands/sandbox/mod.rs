@@ -6,7 +6,7 @@ mod inherited;
 mod keep;
 mod mounts;
 mod oom_score;
-mod report;
+mod report_target;
 mod request_file;
 mod rlimits;
 mod root;
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Global, SandboxArgs};
 use crate::draft::{self, Draft};
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{Context, Error, ExitCode, Result};
 use crate::policy;
 use crate::resolve::Facts;
 use crate::state::id_range::IdRange;
@@ -32,8 +32,8 @@ use crate::state::id_range::IdRange;
 use super::bundle;
 use super::host::Host;
 use super::judge::{Judge, Judged};
+use super::report::Reporter;
 use inherited::Inherited;
-use report::Reporter;
 
 /// What was asked for, decided.
 struct Asked {
@@ -63,7 +63,8 @@ pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
 
 fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let mut inherited = Inherited::take(args)?;
-    let mut reporter = Reporter::open(args.life.report.as_ref(), &mut inherited)?;
+    let target = args.life.report.as_ref().map(|target| report_target::open(target, &mut inherited));
+    let mut reporter = Reporter::new(target.transpose().at("--report")?);
     let host = Host::read()?;
     let secrets = secrets::read(args, &mut inherited);
     let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
@@ -77,7 +78,7 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     if let Err(error) = &ran {
         reporter.failed(error);
     }
-    reporter.write()?;
+    reporter.write().at("--report")?;
     ran
 }
 

@@ -4,19 +4,19 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
-use super::report::Reporter;
 use super::{Asked, Host};
-use crate::cgroup::{Cgroup, CgroupPath, Counters};
+use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::{Global, SandboxArgs};
+use crate::commands::ending::counters;
 use crate::commands::entry::{self, Entry, NewEntry};
 use crate::commands::judge::Judge;
+use crate::commands::pipes::{self, Pipes};
+use crate::commands::report::{self, Reporter};
 use crate::draft::PROFILE;
 use crate::error::{Call, Context, Error, ExitCode, Result};
-use crate::launch::{self, Ended, Ending, Evidence, Outcome, Stream};
-use crate::plan::Step;
+use crate::launch::{self, Ending};
 use crate::resolve::{self, Finished, Surroundings};
 use crate::state::{ContainerKind, Phase, Process};
-use crate::sys;
 
 /// Grace between SIGTERM and the end when `--grace` is not given.
 const DEFAULT_GRACE: std::time::Duration = std::time::Duration::ZERO;
@@ -114,8 +114,8 @@ fn in_cgroup(
     entry: &Entry,
     reporter: &mut Reporter,
 ) -> Result<ExitCode> {
-    let mut pipes = Pipes::open(args)?;
-    let mut finished = plan_with(asked, host, cgroup, pipes.take_program_ends(), &Life::Foreground)?;
+    let mut streams = Pipes::open(limits(args))?;
+    let mut finished = plan_with(asked, host, cgroup, streams.take_program_ends(), &Life::Foreground)?;
     reporter.planned(&finished.plan, host.facts.landlock_abi);
     let cgroup_name = cgroup.map(|cgroup| cgroup.path().to_string());
     reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
@@ -125,20 +125,21 @@ fn in_cgroup(
         timeout: args.limits.timeout.map(|span| span.duration()),
         grace: args.limits.grace.map_or(DEFAULT_GRACE, |span| span.duration()),
         caller: entry::caller()?,
-        streams: pipes.streams,
+        streams: streams.streams,
     };
     let before = counters(cgroup)?;
     let child = launch::assemble(&mut finished.plan, cgroup)?;
     // The program's ends of the pipes live on in the child alone.
-    close_streams(&mut finished);
+    pipes::close_streams(&mut finished.plan);
     if args.life.name.is_some() {
         child.await_exec(&finished.plan)?;
         record(entry, &child)?;
     }
     let ended = launch::supervise(&finished.plan, &child, cgroup, &signals, ending)?;
     let after = counters(cgroup)?;
-    let outcome = verdict(&finished, &ended, before, after);
-    reporter.ended(&outcome, &ended, before, after);
+    let filter = report::has_killing_filter(&finished.plan);
+    let outcome = report::verdict(filter, &ended, (before, after));
+    reporter.ended((&outcome, outcome.sandbox_code()), &ended, (before, after));
     Ok(outcome.sandbox_code())
 }
 
@@ -217,25 +218,6 @@ fn record(entry: &Entry, child: &launch::Assembled) -> Result<Process> {
     Ok(init)
 }
 
-fn verdict(finished: &Finished, ended: &Ended, before: Counters, after: Counters) -> Outcome {
-    let killing_filter = finished
-        .plan
-        .steps
-        .iter()
-        .any(|planned| matches!(planned.step, Step::LateSeccomp(..) | Step::EarlySeccomp(..)));
-    launch::outcome(&Evidence {
-        cause: ended.cause,
-        main_status: ended.main_status,
-        before,
-        after,
-        killing_filter,
-    })
-}
-
-fn counters(cgroup: Option<&Cgroup>) -> Result<Counters> {
-    cgroup.map_or_else(|| Ok(Counters::default()), Cgroup::counters)
-}
-
 /// stderr is the program's once it runs; until then pinfold may name what is missing.
 fn name_degraded(degraded: &[String]) {
     for missing in degraded {
@@ -273,37 +255,7 @@ fn plan_with(
     resolve::finish(&asked.draft, facts, around)
 }
 
-/// Pipes for the streams whose output is bounded.
-struct Pipes {
-    program: [Option<OwnedFd>; 3],
-    streams: Vec<Stream>,
-}
-
-impl Pipes {
-    fn open(args: &SandboxArgs) -> Result<Self> {
-        let mut pipes = Self { program: [None, None, None], streams: vec![] };
-        let limits = [(1_u8, args.limits.stdout_max), (2, args.limits.stderr_max)];
-        for (number, limit) in limits {
-            let Some(limit) = limit else { continue };
-            let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).call("pipe2")?;
-            sys::file::set_nonblocking(&read, true).call("fcntl")?;
-            if let Some(slot) = pipes.program.get_mut(usize::from(number)) {
-                *slot = Some(write);
-            }
-            pipes.streams.push(Stream { number, pipe: read, limit: Some(limit.bytes()) });
-        }
-        Ok(pipes)
-    }
-
-    fn take_program_ends(&mut self) -> [Option<OwnedFd>; 3] {
-        std::mem::take(&mut self.program)
-    }
-}
-
-fn close_streams(finished: &mut Finished) {
-    for planned in &mut finished.plan.steps {
-        if let Step::RedirectStdio(streams) = &mut planned.step {
-            *streams = [None, None, None];
-        }
-    }
+/// How many bytes of stdout and stderr may pass.
+fn limits(args: &SandboxArgs) -> [Option<u64>; 2] {
+    [args.limits.stdout_max, args.limits.stderr_max].map(|limit| limit.map(|limit| limit.bytes()))
 }

@@ -1,6 +1,7 @@
 //! `doors`, `degraded`, `running`, `annotations`, and the choice of a profile.
 
 use super::Bench;
+use crate::draft::REPORT;
 use crate::policy::document::Policy;
 
 /// What the file as a whole says.
@@ -43,7 +44,13 @@ pub(super) fn doors(bench: &mut Bench<'_>) {
             );
         }
     }
-    if let Some(allow) = &rules.annotations {
+    if let Some((at, directory)) = rules.annotations.reports.as_ref().zip(request.report.as_ref())
+        && at.value.cover(directory).is_none()
+    {
+        let field = format!("/annotations/{REPORT}");
+        bench.refuse(at.line, "annotations.reports", field, directory.display(), &at.value);
+    }
+    if let Some(allow) = &rules.annotations.allow {
         for name in request.annotations.keys().filter(|name| !allow.value.hold(name)) {
             let field = format!("/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
             bench.refuse(allow.line, "annotations.allow", field, name, &allow.value);

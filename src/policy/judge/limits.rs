@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::cgroup::{Amount, IoMax, Limits};
-use crate::policy::rules::{Bound, Key};
+use crate::policy::rules::{Bound, Key, Verb};
 
 /// Microseconds, where no period is given (sched-bwc.rst).
 const PERIOD: u64 = 100_000;
@@ -104,9 +104,18 @@ pub(super) fn rdt(bench: &mut Bench<'_>, asked: bool) {
 pub(super) fn of_the_launch(bench: &mut Bench<'_>) {
     let (rules, request) = (&bench.layer.rules.limits, bench.request);
     let time = request.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    bound(bench, &rules.time, asked(("limits.time", "--timeout"), time));
-    bound(bench, &rules.stdout, asked(("limits.stdout", "--stdout-max"), request.stdout_max));
-    bound(bench, &rules.stderr, asked(("limits.stderr", "--stderr-max"), request.stderr_max));
+    let fields = match request.verb {
+        Verb::Sandbox => ["--timeout", "--stdout-max", "--stderr-max"],
+        _ => [
+            "/annotations/io.pinfold.timeout",
+            "/annotations/io.pinfold.stdout-max",
+            "/annotations/io.pinfold.stderr-max",
+        ],
+    };
+    let [of_time, of_stdout, of_stderr] = fields;
+    bound(bench, &rules.time, asked(("limits.time", of_time), time));
+    bound(bench, &rules.stdout, asked(("limits.stdout", of_stdout), request.stdout_max));
+    bound(bench, &rules.stderr, asked(("limits.stderr", of_stderr), request.stderr_max));
 }
 
 fn asked((rule, field): (&'static str, &'static str), value: Option<u64>) -> Asked {

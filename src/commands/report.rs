@@ -1,23 +1,17 @@
-//! `--report`: one JSON object about what was asked, what was in force, and how it ended.
+//! The report: one JSON object about what was asked, what was in force, and how it ended.
 //! docs/report.schema.json is its schema. It never holds the value of a secret or of an
 //! environment variable.
 
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
-use nix::sys::stat::Mode;
 use serde::Serialize;
 
-use super::inherited::Inherited;
 use crate::cgroup::Counters;
-use crate::error::{Call, Context, Error, Result};
+use crate::error::{Call, Error, ExitCode, Result};
 use crate::launch::{Ended, Outcome};
 use crate::plan::{Expected, Plan, Step};
-use crate::policy;
 use crate::resolve::Bound;
 use crate::sys;
-use crate::types::ReportTarget;
 
 /// The version of the schema.
 const VERSION: u32 = 1;
@@ -88,13 +82,14 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Opens the target.
-    ///
-    /// # Errors
-    /// The file cannot be made, or is a link, or the descriptor is not open.
-    pub fn open(target: Option<&ReportTarget>, inherited: &mut Inherited) -> Result<Self> {
-        let target = target.map(|target| open_target(target, inherited)).transpose().at("--report")?;
-        Ok(Self { target, report: Report::empty() })
+    /// For a target that is open, if there is one.
+    pub fn new(target: Option<OwnedFd>) -> Self {
+        Self { target, report: Report::empty() }
+    }
+
+    /// The target's number, for a process that keeps it and closes all else.
+    pub fn descriptor(&self) -> Option<u32> {
+        self.target.as_ref().map(|target| target.as_raw_fd().cast_unsigned())
     }
 
     /// What is in force from the Plan on.
@@ -123,15 +118,20 @@ impl Reporter {
     }
 
     /// How the program ended.
-    pub fn ended(&mut self, outcome: &Outcome, ended: &Ended, before: Counters, after: Counters) {
+    pub fn ended(
+        &mut self,
+        (outcome, code): (&Outcome, ExitCode),
+        ended: &Ended,
+        (before, after): (Counters, Counters),
+    ) {
         let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.report.outcome = outcome.clone();
-        self.report.exit_code = outcome.sandbox_code().0;
+        self.report.exit_code = code.0;
         self.report.peaks = Peaks {
             memory_bytes: after.memory_peak,
-            max_rss_bytes: Some(ended.rusage.max_rss_kib.saturating_mul(1024)),
+            max_rss_bytes: ended.rusage.map(|rusage| rusage.max_rss_kib.saturating_mul(1024)),
             pids: after.pids_peak,
-            cpu_us: after.cpu_usage_us.or(Some(ended.rusage.user_us + ended.rusage.system_us)),
+            cpu_us: after.cpu_usage_us.or(ended.rusage.map(|rusage| rusage.user_us + rusage.system_us)),
             wall_us: Some(micros(ended.wall)),
             stdout_bytes: ended.bytes.first().copied().flatten(),
             stderr_bytes: ended.bytes.last().copied().flatten(),
@@ -157,17 +157,49 @@ impl Reporter {
         });
     }
 
-    /// Writes it, once.
+    /// Writes it.
     ///
     /// # Errors
     /// write(2): a full disk, a closed pipe.
-    pub fn write(&mut self) -> Result<()> {
-        let Some(target) = self.target.take() else { return Ok(()) };
+    pub fn write(&self) -> Result<()> {
+        let Some(target) = &self.target else { return Ok(()) };
         let mut text =
             serde_json::to_vec(&self.report).map_err(|error| Error::internal(error.to_string()))?;
         text.push(b'\n');
-        std::fs::File::from(target).write_all(&text).call("write").at("--report")
+        sys::file::write_all(target.as_fd(), &text).call("write")
     }
+
+    /// Why a launch failed, unless its keeper, which has ended, told that already.
+    ///
+    /// # Errors
+    /// As [`Self::write`]; fstat(2).
+    pub fn write_failure(&mut self, error: &Error) -> Result<()> {
+        let Some(target) = &self.target else { return Ok(()) };
+        match sys::file::stat(target.as_fd()).call("fstat")?.size {
+            0 => {
+                self.failed(error);
+                self.write()
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The configuration's field that names it.
+pub fn field() -> String {
+    format!("/annotations/{}", crate::draft::REPORT)
+}
+
+/// Whether a filter is in force under which a program may die of SIGSYS.
+pub fn has_killing_filter(plan: &Plan) -> bool {
+    let filters = |step: &Step| matches!(step, Step::LateSeccomp(..) | Step::EarlySeccomp(..));
+    plan.steps.iter().any(|planned| filters(&planned.step))
+}
+
+/// The verdict on a launch whose program ran.
+pub fn verdict(killing_filter: bool, ended: &Ended, (before, after): (Counters, Counters)) -> Outcome {
+    let (cause, main_status) = (ended.cause, ended.main_status);
+    crate::launch::outcome(&crate::launch::Evidence { cause, main_status, before, after, killing_filter })
 }
 
 /// The flags of mounts made in a new user namespace are not locked: who has CAP_SYS_ADMIN
@@ -191,46 +223,6 @@ fn seccomp_digest(plan: &Plan) -> Option<String> {
     }
     let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Some(format!("sha256:{hex}"))
-}
-
-/// A regular file that is made or emptied, never through a link; or a descriptor of the caller's.
-fn open_target(target: &ReportTarget, inherited: &mut Inherited) -> Result<OwnedFd> {
-    match target {
-        ReportTarget::Fd(number) => inherited.remove(*number),
-        ReportTarget::File(path) => {
-            let path = path.as_path();
-            let how = OpenHow::new()
-                .flags(
-                    OFlag::O_WRONLY
-                        | OFlag::O_CREAT
-                        | OFlag::O_NOFOLLOW
-                        | OFlag::O_NONBLOCK
-                        | OFlag::O_NOCTTY
-                        | OFlag::O_CLOEXEC,
-                )
-                .mode(Mode::S_IRUSR | Mode::S_IWUSR)
-                .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-            let file =
-                nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
-            empty_regular(&file).on(path.display())?;
-            Ok(file)
-        }
-    }
-}
-
-/// A file that was there before must be the caller's own, under this name alone: somebody
-/// else's would be theirs to rewrite, and a hard link another file's content.
-fn empty_regular(file: &OwnedFd) -> Result<()> {
-    let stat = sys::file::stat(file.as_fd()).call("fstat")?;
-    let magic = sys::file::fstatfs_type(file.as_fd()).call("fstatfs")?;
-    if stat.mode & libc::S_IFMT != libc::S_IFREG || policy::is_kernel_filesystem(magic) {
-        return Err(Error::usage("not a regular file").hint("use fd:N for a pipe"));
-    }
-    match stat.nlink == 1 && stat.uid == nix::unistd::geteuid().as_raw() {
-        true => nix::unistd::ftruncate(file, 0).call("ftruncate"),
-        false => Err(Error::setup("exists, and is another user's or has another name (a hard link)")
-            .hint("remove it, or name a file that does not exist")),
-    }
 }
 
 impl Report {
