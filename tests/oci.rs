@@ -471,3 +471,38 @@ fn home_comes_from_the_containers_own_accounts() {
     home("/");
     dir.assert_nothing_left();
 }
+
+/// config.md, "process": required at `start`, not at `create`.
+#[test]
+fn a_container_without_a_process_is_created_and_cannot_be_started() {
+    let dir = Dir::new();
+    let mut bundle = Bundle::script(&dir, "bundle", "true");
+    bundle.edit(|config| drop(config.as_object_mut().unwrap().remove("process")));
+    let id = dir.id("none");
+    refused(&dir, &["run", "--bundle", bundle.text(), &id], 1, "/process");
+    for namespaces in [&["mount", "pid"][..], &["mount", "pid", "user"]] {
+        bundle.edit(|config| {
+            let list: Vec<_> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
+            config["linux"]["namespaces"] = json!(list);
+            // No id 0 inside.
+            let map = json!([{"containerID": 5, "hostID": 100_000, "size": 10}]);
+            let maps = if namespaces.contains(&"user") { map } else { json!(null) };
+            (config["linux"]["uidMappings"], config["linux"]["gidMappings"]) = (maps.clone(), maps);
+            config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+            config["hostname"] = json!(null);
+        });
+        dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+        assert_eq!(status(&dir, &id), "created");
+        let look = fs::read_to_string(format!("/proc/{}/status", dir.pid_of(&id))).unwrap();
+        for line in ["CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"] {
+            assert!(look.contains(line), "{line}: {look}");
+        }
+        refused(&dir, &["start", &id], 1, "/process");
+        assert_eq!(status(&dir, &id), "created");
+        refused(&dir, &["exec", &id, "true"], 255, "");
+        dir.pinfold(&["kill", &id, "KILL"]).ok();
+        await_that("the container stops", || status(&dir, &id) == "stopped");
+        dir.pinfold(&["delete", &id]).ok();
+        dir.assert_nothing_left();
+    }
+}

@@ -74,7 +74,11 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
         report: place.as_ref().map(|place| place.directory.clone()),
         ..wishes.asked(request(&judge, args, &bundle, annotations, life)?)
     };
-    let judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;
+    let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;
+    if life == Life::Created && judged.draft.process.is_none() {
+        let maps = judged.draft.id_maps.as_ref().or(judged.draft.joined_maps.as_ref());
+        judged.draft.process = Some(draft::Process::none(maps));
+    }
     // From here on its report tells of a failure.
     let mut ending = OciEnding::new(&wishes, place.as_ref(), life)?;
     let launching = Launching { global, args, host, bundle: &bundle, group: group.as_ref(), life };

@@ -1,11 +1,14 @@
 //! The program: config.md "Process".
 
 use std::ffi::CString;
+use std::path::PathBuf;
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 
 use super::{Door, HostFacts, Process, capabilities, scheduling};
 use crate::error::{Context, Error, Result};
+use crate::plan::{IdMaps, IdRange, Scheduling};
+use crate::sys::caps::CapSets;
 
 const NO_CHANGE: u32 = u32::MAX;
 const DEFAULT_UMASK: u32 = 0o022;
@@ -63,6 +66,32 @@ pub(super) fn process(
         console_size: console_size(process)?,
     };
     Ok((read, granted.warnings))
+}
+
+impl Process {
+    /// What waits where the configuration has no process (config.md: `create` works without it,
+    /// `start` does not): without a program, and without any right.
+    pub fn none(id_maps: Option<&IdMaps>) -> Self {
+        let first = |ranges: &[IdRange]| ranges.iter().map(|range| range.inside).min().unwrap_or(0);
+        Self {
+            args: vec![],
+            env: vec![],
+            cwd: PathBuf::from("/"),
+            uid: id_maps.map_or(0, |maps| first(&maps.uids)),
+            gid: id_maps.map_or(0, |maps| first(&maps.gids)),
+            groups: vec![],
+            umask: DEFAULT_UMASK,
+            caps: CapSets::default(),
+            bounding: 0,
+            ambient: 0,
+            no_new_privs: true,
+            rlimits: vec![],
+            scheduling: Scheduling::default(),
+            oom_score_adj: None,
+            terminal: false,
+            console_size: None,
+        }
+    }
 }
 
 /// proc_pid_oom_score_adj(5). Absent, it stays as it is.

@@ -92,7 +92,7 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
     let mut facts = facts;
     let mut entering = entering::entering(draft, std::mem::take(&mut facts.joins), around.born_in_cgroup)?;
     let root = facts.root.as_ref().map(|root| root.fd.as_fd());
-    let program = program::program(process, || home::home(root, process.uid))?;
+    let program = program::program(process, || home::home(root, process.uid));
     let listed = steps::steps(draft, process, facts, &mut entering, &mut around)?;
     let plan = Plan {
         clone_flags: entering.flags,

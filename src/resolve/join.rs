@@ -47,7 +47,7 @@ pub fn join(draft: &Draft, joining: Joining) -> Result<Plan> {
     expected.mounts.clear();
     let preserved_fds = joining.preserved_fds;
     let root = joining.root.as_ref().map(AsFd::as_fd);
-    let program = program::program(process, || home::home(root, process.uid))?;
+    let program = program::program(process, || home::home(root, process.uid));
     Ok(Plan {
         clone_flags: 0,
         born_in: vec![],

@@ -3,7 +3,6 @@
 use std::ffi::{CStr, CString};
 
 use crate::draft::Process;
-use crate::error::{Error, Result};
 use crate::plan::Program;
 use crate::sys::exec::CStringArray;
 
@@ -11,18 +10,19 @@ use crate::sys::exec::CStringArray;
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Renders the program. `home` is what HOME says where the configuration does not.
-pub(super) fn program(process: &Process, home: impl FnOnce() -> CString) -> Result<Program> {
-    let argument = process.args.first().ok_or_else(|| Error::usage("is empty").field("/process/args"))?;
+pub(super) fn program(process: &Process, home: impl FnOnce() -> CString) -> Program {
+    // Of a container without a process nothing is executed: there is no candidate.
+    let argument = process.args.first();
     let mut env = process.env.clone();
     if !env.iter().any(|entry| entry.to_bytes().starts_with(b"HOME=")) {
         env.push(home());
     }
-    Ok(Program {
-        candidates: candidates(argument, &env),
+    Program {
+        candidates: argument.map(|argument| candidates(argument, &env)).unwrap_or_default(),
         argv: CStringArray::new(process.args.clone()),
         envp: CStringArray::new(env),
-        name: argument.to_string_lossy().into_owned(),
-    })
+        name: argument.map_or_else(String::new, |argument| argument.to_string_lossy().into_owned()),
+    }
 }
 
 fn candidates(argument: &CStr, env: &[CString]) -> Vec<CString> {

@@ -289,7 +289,9 @@ fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surro
     }
     list.add("/process/cwd", Step::Chdir(path_c_string(&process.cwd)?));
     list.add("/process/cwd", Step::ProveCwd);
-    list.add("/process/args/0", Step::FindProgram);
+    if !process.args.is_empty() {
+        list.add("/process/args/0", Step::FindProgram);
+    }
     if draft.landlock
         && let Some(step) = landlock::step(draft, around.facts.landlock_abi)?
     {
