@@ -212,7 +212,7 @@ fn the_report_tells_of_a_program_that_never_ran() {
     dir.pinfold(&["delete", "--force", &id]).ok();
     let told = report(&bundle);
     assert_eq!(told["outcome"]["kind"], "setup_failed");
-    assert!(told["error"]["message"].as_str().unwrap().contains("await_start"), "{told}");
+    assert!(told["error"]["message"].as_str().unwrap().contains("ended during"), "{told}");
 
     for (door, kind) in
         [("create", "exec_not_found"), ("run", "exec_not_found"), ("run -d", "exec_not_found")]
