@@ -16,7 +16,7 @@ BINARY  ?= $(RELEASE)
 bindir  := $(DESTDIR)$(PREFIX)/bin
 datadir := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help build check deny test vm soak fuzz bench install uninstall clean
+.PHONY: help build check deny test vm soak faults fuzz bench install uninstall clean
 
 help:
 	@echo 'make build      the static binary, $(RELEASE)'
@@ -25,6 +25,7 @@ help:
 	@echo 'make test       all tests, here and in the virtual machine; installs what they need'
 	@echo 'make vm         only those in the virtual machine; FILTER=TEXT for some of them'
 	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
+	@echo 'make faults     every system call of a launch failing in turn, and the table of what it came to'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      comparison with crun, runc and bubblewrap'
 	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR= BINARY='
@@ -56,6 +57,13 @@ vm:
 soak:
 	tests/setup.sh host
 	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak -- --nocapture
+
+# Verb, call and errno, and what the launch came to: faults.tsv below target.
+faults:
+	tests/setup.sh host
+	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test faults
+	sort -u $(TARGET_DIR)/$(HOST)/tmp/faults-*.tsv >$(TARGET_DIR)/faults.tsv
+	awk -F '\t' '$$1 != "verb" { n[$$1 " " $$4] += $$5 } END { for (k in n) print n[k], k }' $(TARGET_DIR)/faults.tsv | sort -k 2
 
 fuzz:
 	cd fuzz && for target in $$(cargo +nightly fuzz list); do \

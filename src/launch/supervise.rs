@@ -275,11 +275,10 @@ impl Supervisor<'_> {
     /// The whole tree: the cgroup where there is one, and pid 1, with which the kernel
     /// ends its pid namespace.
     fn kill(&self) -> Result<()> {
-        if let Some(cgroup) = self.cgroup {
-            cgroup.kill()?;
-        }
+        // Each of the two is tried, whatever the other came to.
+        let tree = self.cgroup.map_or(Ok(()), Cgroup::kill);
         match sys::pidfd::pidfd_send_signal(self.child.pidfd.as_fd(), libc::SIGKILL) {
-            Err(Errno::ESRCH) => Ok(()),
+            Ok(()) | Err(Errno::ESRCH) => tree,
             other => other.call("pidfd_send_signal"),
         }
     }

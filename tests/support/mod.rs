@@ -95,6 +95,19 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it ends; nothing if it had to be killed at the deadline.
+    pub fn wait_or_kill(mut self) -> Option<Ran> {
+        let until = Instant::now() + DEADLINE;
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() > until {
+                self.kill_9();
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Some(self.wait())
+    }
+
     /// Waits until it ends; at the deadline its process group is killed and the test fails.
     #[track_caller]
     pub fn wait(mut self) -> Ran {
@@ -238,16 +251,19 @@ impl Dir {
     /// cgroup with its name, no mount below it.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
-        let mut left = vec![];
-        // The kernel removes a killed tree a moment after the last wait.
-        for _ in 0..200 {
-            left = self.left();
-            if left.is_empty() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        if let Some(left) = self.what_is_left() {
+            panic!("left behind: {left}");
         }
-        panic!("left behind: {left:#?}");
+    }
+
+    /// The same as an answer.
+    pub fn what_is_left(&self) -> Option<String> {
+        stays(|| self.left())
+    }
+
+    /// Only the processes.
+    pub fn processes_left(&self) -> Option<String> {
+        stays(|| processes_naming(&self.name))
     }
 
     fn left(&self) -> Vec<String> {
@@ -258,6 +274,19 @@ impl Dir {
         left.extend(mounts.lines().filter(|line| line.contains(&self.name)).map(str::to_owned));
         left
     }
+}
+
+/// What is still there when the kernel has had its time: it removes a killed tree a moment after the last wait.
+fn stays(look: impl Fn() -> Vec<String>) -> Option<String> {
+    let mut left = vec![];
+    for _ in 0..200 {
+        left = look();
+        if left.is_empty() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Some(format!("{left:#?}"))
 }
 
 impl Drop for Dir {
