@@ -46,6 +46,7 @@ pub mod socket;
 pub mod statmount;
 pub mod tty;
 pub mod wait;
+pub mod xattr;
 
 #[cfg(test)]
 mod tests;

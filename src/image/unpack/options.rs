@@ -152,6 +152,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether `security.capability` is written.
+    pub(super) fn keeps_capabilities(&self) -> bool {
+        self.file_capabilities == Treatment::Keep
+    }
+}
+
 /// What a layer came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unpacked {

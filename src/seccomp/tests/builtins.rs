@@ -214,3 +214,48 @@ fn arguments_decide_where_they_should() {
         }
     }
 }
+
+#[test]
+fn the_unpacker_makes_files_and_nothing_else() {
+    let profile = read("unpack");
+    assert_eq!(profile.unknown_names, Vec::<String>::new());
+    let allowed = |name: &str, args: [u64; 6]| {
+        NATIVES.map(|native| ask(&profile, native, name, args).is_none_or(|action| action == Action::Allow))
+    };
+    for name in ["openat2", "mknodat", "linkat", "fsetxattr", "pwrite64", "mmap", "futex"] {
+        assert_eq!(allowed(name, [0; 6]), [true, true], "{name}");
+    }
+    for name in [
+        "socket",
+        "execve",
+        "execveat",
+        "ptrace",
+        "kill",
+        "tgkill",
+        "mount",
+        "open_tree",
+        "chroot",
+        "setns",
+        "unshare",
+        "bpf",
+        "io_uring_setup",
+        "process_vm_readv",
+        "pidfd_open",
+        "open_by_handle_at",
+        "clone3",
+        "keyctl",
+        "userfaultfd",
+        "ioctl",
+        "perf_event_open",
+        "memfd_create",
+        "prlimit64",
+        "setresuid",
+    ] {
+        assert_eq!(allowed(name, [0; 6]), [false, false], "{name}");
+    }
+    let clone_thread = [0x10000, 0, 0, 0, 0, 0];
+    assert_eq!((allowed("clone", clone_thread), allowed("clone", [17; 6])), ([true; 2], [false; 2]));
+    for name in ["mmap", "mprotect"] {
+        assert_eq!(allowed(name, [0, 0, 7, 0, 0, 0]), [false, false], "{name} of code");
+    }
+}
