@@ -28,4 +28,7 @@ fn every_kind_of_entry() {
     tree.assert_line("sbin", "link to \"bin\"");
     assert!(tree.line("same").ends_with("same as \"bin/tool\""));
     place.assert_untouched();
+    // Once more, over what stands there: the same tree.
+    let again = place.tree(&tar, &Options::default());
+    assert_eq!(tree.differences(&again), Vec::<String>::new());
 }
