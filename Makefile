@@ -85,7 +85,7 @@ install:
 	$(BINARY) completion fish >$(datadir)/fish/vendor_completions.d/pinfold.fish
 	install -d $(datadir)/doc/pinfold
 	install -m 0644 LICENSE $(wildcard *.md) $(datadir)/doc/pinfold
-	for folder in docs rootfs examples/sentinel examples/policy seccomp-profiles; do \
+	for folder in docs rootfs examples/sentinel examples/policy examples/callers seccomp-profiles; do \
 		install -d $(datadir)/doc/pinfold/$$folder && \
 		install -m 0644 $$(find $$folder -maxdepth 1 -type f) $(datadir)/doc/pinfold/$$folder || exit 1; done
 

@@ -339,6 +339,7 @@ fn links_between_the_documents_lead_somewhere() {
         "CHANGELOG.md",
         "TODO.md",
         "rootfs/README.md",
+        "docs/callers.md",
         "docs/checklist.md",
         "docs/clients.md",
         "docs/command-line.md",

@@ -15,6 +15,7 @@ use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, M
 use pinfold::plan::{IdMaps, IdRange};
 use pinfold::policy::{Document, Request, Verb, judge};
 use pinfold::resolve::{Facts, Identity, Pinned};
+use pinfold::sys::caller::Caller;
 use pinfold::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 
 const POLICIES: u32 = 1000;
@@ -246,6 +247,8 @@ struct Launch {
     new_network: bool,
     map: Option<(u32, u32)>,
     mounts: Vec<Mount>,
+    /// Of who came by sudo.
+    caller: Option<u32>,
 }
 
 struct Mount {
@@ -288,6 +291,7 @@ fn launch(dice: &mut Dice) -> Launch {
         new_network: dice.coin(),
         map: maybe(dice, |dice| (dice.one(&IDS), 1 + u32::try_from(dice.below(2000)).unwrap())),
         mounts: (0..dice.below(3)).map(|_| mount(dice)).collect(),
+        caller: (dice.below(3) == 0).then(|| dice.one(&[999, 1000])),
     }
 }
 
@@ -397,6 +401,25 @@ fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
         told("network.modes", "/linux/namespaces");
     }
     binds(layer, launch, host, broken);
+}
+
+/// docs/callers.md: what holds for who came by sudo, and where sudo is required.
+fn callers(required: bool, launch: &Launch, broken: &mut Broken) {
+    let mut told = |rule: &str, field: &str| {
+        broken.insert((rule.to_owned(), field.to_owned()));
+    };
+    let Some(caller) = launch.caller else {
+        if required {
+            told("callers.sudo", "SUDO_UID");
+        }
+        return;
+    };
+    if !SPACES.iter().any(|(name, bit)| *name == "user" && launch.spaces & bit != 0) {
+        told("callers.user_namespace", "/linux/namespaces");
+    }
+    if launch.map.is_some_and(|(first, size)| first < 65536 && (first, size) != (caller, 1)) {
+        told("callers.ids", "/linux/uidMappings");
+    }
 }
 
 fn binds(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
@@ -513,9 +536,11 @@ fn the_judge_says_what_the_document_says() {
     let (mut allowed, mut cases) = (0_u32, 0_u32);
     for _ in 0..POLICIES {
         let (host, profile) = (layer(&mut dice), layer(&mut dice));
+        let required = dice.below(4) == 0;
+        let sudo = if required { "required" } else { "caller" };
         let fixed = "root.directories = [\"/image\"]\nseccomp.required = false\nseccomp.deny = []\n";
         let whole = format!(
-            "version = 1\n{fixed}{}profile.p = {{}}\n{}",
+            "version = 1\ncallers.sudo = {sudo:?}\n{fixed}{}profile.p = {{}}\n{}",
             text(&host, ""),
             text(&profile, "profile.q.")
         );
@@ -529,7 +554,9 @@ fn the_judge_says_what_the_document_says() {
             let policy = &policies[usize::from(with_profile)];
             let facts = apply(&launch, &mut draft, &null);
             let verb = if launch.verb == "run" { Verb::Run } else { Verb::Create };
+            let caller = launch.caller.map(|uid| Caller { uid, gid: uid, groups: vec![uid] });
             let request = Request {
+                caller,
                 timeout: launch.time.map(Duration::from_secs),
                 stdout_max: launch.stdout,
                 stderr_max: launch.stderr,
@@ -541,6 +568,7 @@ fn the_judge_says_what_the_document_says() {
                 verdict.violations().iter().map(|one| (one.rule.to_owned(), one.field.clone())).collect();
             let mut expected = Broken::new();
             reference(&host, &launch, true, &mut expected);
+            callers(required, &launch, &mut expected);
             if with_profile {
                 reference(&profile, &launch, false, &mut expected);
             }

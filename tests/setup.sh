@@ -33,6 +33,7 @@ host_packages=(
     python3-seccomp # tests: libseccomp answers the same
     uidmap          # tests: rootless id maps (newuidmap)
     sudo            # tests: the sudoers door
+    systemd         # tests: the unit is one (systemd-analyze)
 )
 peer_packages=(crun runc bubblewrap)
 # Package, and who calls it inside the tree of the clients.

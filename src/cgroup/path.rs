@@ -41,6 +41,11 @@ impl CgroupPath {
         Self::parse(&format!("{}/{name}", self.0))
     }
 
+    /// Whether it lies somewhere below another group.
+    pub fn is_below(&self, above: &Self) -> bool {
+        self.0.strip_prefix(&above.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The name of the group itself.
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)

@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use oci_spec::runtime::Spec;
 use serde_json::Value;
 
-use super::{json_shape, text_file};
+use super::{caller, json_shape, text_file};
 use crate::cli::LaunchArgs;
 use crate::error::{Call, Context, Error, Result};
 
@@ -47,10 +47,15 @@ impl Bundle {
     }
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd> {
+/// Opens a directory that the caller named.
+///
+/// # Errors
+/// openat2(2).
+pub fn open_directory(path: &Path) -> Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let _as_caller = caller::rights()?;
     nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")
 }
 

@@ -12,7 +12,7 @@ use super::judge::{Judge, Judged};
 use super::report_place::Place;
 use super::sockets::Sockets;
 use super::wishes::Wishes;
-use super::{agent, hooks, log, pid_file, preserved, rdt};
+use super::{agent, caller, hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, CgroupPath, Limits};
 use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
 use crate::draft::{self, Draft, DraftHook, Extras};
@@ -22,6 +22,7 @@ use crate::plan::{Hook, Plan};
 use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
+use crate::sys::caller::present;
 
 /// How the container goes on when its first process is assembled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,7 +256,7 @@ fn request(
         pivot: !args.no_pivot,
         annotations,
         running: judge.running()? + 1,
-        ..Request::new(verb, bundle.path.clone(), judge.state_root()?)
+        ..judge.request(verb, bundle.path.clone())?
     })
 }
 
@@ -279,6 +280,9 @@ fn cgroup_path(global: &Global, args: &LaunchArgs, draft: &Draft, host: &Host) -
     if tolerated && unasked && !host.hierarchies.writable() {
         return Ok(None);
     }
+    if let (None, Some(caller)) = (&draft.cgroup_path, present()) {
+        return caller::cgroup_place(caller)?.child(&args.id.to_string()).map(Some);
+    }
     match (&draft.cgroup_path, host.hierarchies.delegated()) {
         (Some(path), _) => Ok(Some(path.clone())),
         (None, Some(own)) => own.child(&args.id.to_string()).map(Some),
@@ -300,7 +304,7 @@ fn new_entry(
         oci_version: bundle.spec.version().clone(),
         bundle: bundle.path.display().to_string(),
         rootfs: rootfs.display().to_string(),
-        owner: crate::state::owner::name(host.facts.euid)?,
+        owner: crate::state::owner::name(host.facts.owner())?,
         annotations: annotations.into_iter().collect::<BTreeMap<_, _>>(),
         kind: ContainerKind::Oci,
         cgroup: group.map(ToString::to_string).unwrap_or_default(),

@@ -171,7 +171,11 @@ pub fn start_socket(dir: &ContainerDir) -> String {
 /// # Errors
 /// It cannot be made or is not the caller's.
 pub fn open_root(global: &Global) -> Result<StateRoot> {
-    StateRoot::open(global.root.as_ref().map(|path| path.as_path()))
+    let asked = global.root.as_ref().map(|path| path.as_path());
+    match sys::caller::present() {
+        Some(caller) => super::caller::state_root(caller, asked),
+        None => StateRoot::open(asked),
+    }
 }
 
 /// Whether a sweep does all that `delete` would.

@@ -9,7 +9,7 @@ use super::wishes::Wishes;
 use super::{bundle, host::Host, output, text_file};
 use crate::cli::{ExplainArgs, ExplainWhat, Global};
 use crate::draft::{self, Draft, Extras};
-use crate::error::{Call, Context, Error, ExitCode, Result};
+use crate::error::{Context, Error, ExitCode, Result};
 use crate::plan::{Plan, digest};
 use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
@@ -57,10 +57,7 @@ impl Seen {
     /// # Errors
     /// As `create` would fail of its configuration.
     pub fn open(path: &Path) -> Result<Self> {
-        let how = nix::fcntl::OpenHow::new()
-            .flags(nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC)
-            .resolve(nix::fcntl::ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let dir = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
+        let dir = bundle::open_directory(path).on(path.display())?;
         let text = text_file::read_in_root(dir.as_fd(), Path::new("config.json"), CONFIG_LIMIT)?;
         let text = text.ok_or_else(|| Error::usage("there is no config.json").object(path.display()))?;
         let (spec, _) = bundle::parse(&text)?;
@@ -86,7 +83,7 @@ impl Seen {
             annotations: self.annotations(),
             running: judge.running()? + 1,
             report,
-            ..Request::new(Verb::Create, base, judge.state_root()?)
+            ..judge.request(Verb::Create, base)?
         }))
     }
 }

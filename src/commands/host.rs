@@ -43,6 +43,7 @@ impl Host {
         let facts = HostFacts {
             euid,
             egid: nix::unistd::getegid().as_raw(),
+            caller: sys::caller::present().map(|caller| (caller.uid, caller.gid)),
             rootless: euid != 0 || !all_ids || !may(CAP_SYS_ADMIN),
             maps_own_ids_only: !may(CAP_SETUID | CAP_SETGID),
             setgroups_denied: !may(CAP_SETGID) || !may_set_groups()?,
@@ -101,7 +102,10 @@ fn last_cap() -> Result<u8> {
 }
 
 /// The initial user namespace maps all: user_namespaces(7).
-fn maps_all_ids() -> Result<bool> {
+///
+/// # Errors
+/// /proc cannot be read.
+pub(super) fn maps_all_ids() -> Result<bool> {
     let path = "/proc/self/uid_map";
     let text = std::fs::read_to_string(path).call("read").on(path)?;
     Ok(text.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"])

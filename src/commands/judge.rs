@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use super::{entry, log, text_file};
+use super::{caller, entry, log, text_file};
 use crate::cgroup::Limits;
 use crate::cli::Global;
 use crate::draft::{Draft, PROFILE, Process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Grants;
-use crate::policy::{self, Document, Policy, Request, Verdict, trusted};
+use crate::policy::{self, Document, Policy, Request, Verb, Verdict, trusted};
 use crate::resolve::{self, Facts};
 use crate::state::{BindIdentity, BindKind, State, StateRoot, Status};
+use crate::sys::caller::present;
 
 const LARGEST: usize = 1 << 20;
 
@@ -33,13 +35,27 @@ pub struct Judged {
     pub facts: Facts,
 }
 
+/// The host's policy, read once per call.
+///
+/// # Errors
+/// Kind `PolicyRefused`: it cannot be trusted, read or understood.
+pub fn host_policy() -> Result<Option<Document>> {
+    static READ: OnceLock<Option<Document>> = OnceLock::new();
+    if let Some(read) = READ.get() {
+        return Ok(read.clone());
+    }
+    let parse = |text: String| Document::parse(trusted::POLICY_FILE, &text);
+    let read = trusted::read()?.map(parse).transpose().map_err(|error| error.kind(Kind::PolicyRefused))?;
+    Ok(READ.get_or_init(|| read).clone())
+}
+
 impl<'g> Judge<'g> {
     /// Loads the host's policy, and `--policy`.
     ///
     /// # Errors
     /// Kind `PolicyRefused`: a policy that cannot be trusted, read or understood.
     fn load(global: &'g Global, profile: Option<&str>) -> Result<Self> {
-        let host = trusted::read()?;
+        let host = host_policy()?;
         let own = match &global.policy {
             Some(path) => Some(own_policy(path.as_path())?),
             None => None,
@@ -47,9 +63,12 @@ impl<'g> Judge<'g> {
         let understood = |error: Error| error.kind(Kind::PolicyRefused);
         let policy = match (host, own) {
             (None, None) => None,
-            (Some(text), own) => {
-                let document = Document::parse(trusted::POLICY_FILE, &text).map_err(understood)?;
+            (Some(document), own) => {
                 let mut policy = document.for_launch(profile);
+                if present().is_some() {
+                    // Told and let pass, what root's rights are asked for would be the caller's.
+                    policy.mode = policy::Mode::Enforce;
+                }
                 if let Some((name, text)) = own {
                     policy.narrow(&name, &text).map_err(understood)?;
                 }
@@ -164,7 +183,9 @@ impl<'g> Judge<'g> {
         else {
             return Ok(0);
         };
-        roots.value.iter().map(|root| living(root)).sum()
+        let by_sudo = roots.value.iter().flat_map(|root| caller::state_roots(root));
+        let all: Vec<_> = roots.value.iter().cloned().chain(by_sudo).collect();
+        all.iter().map(|root| living(root)).sum()
     }
 
     /// Asked again once the launch has its own entry: of two that were counted at the same
@@ -185,15 +206,21 @@ impl<'g> Judge<'g> {
         }
     }
 
-    /// The state directory of this call, as the policy compares it.
+    /// What a call through this door asks for, as far as every call does.
     ///
     /// # Errors
-    /// It cannot be opened.
-    pub fn state_root(&self) -> Result<PathBuf> {
-        match self.stands() {
-            true => Ok(entry::open_root(self.global)?.path().to_owned()),
-            false => Ok(PathBuf::new()),
-        }
+    /// The state directory cannot be opened.
+    pub fn request(&self, verb: Verb, base: PathBuf) -> Result<Request> {
+        let state_root = match self.stands() {
+            true => entry::open_root(self.global)?.path().to_owned(),
+            false => PathBuf::new(),
+        };
+        let caller = present();
+        Ok(Request {
+            caller: caller.cloned(),
+            cgroup_place: caller.map(caller::cgroup_place).transpose()?,
+            ..Request::new(verb, base, state_root)
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 
+use super::caller;
 use crate::cli::{Global, LogFormat};
 use crate::error::{Call, Context, Error, Result};
 use crate::state::rfc3339;
@@ -53,6 +54,7 @@ fn append(path: &Path, line: &str) -> Result<()> {
         )
         .mode(Mode::from_bits_truncate(0o600))
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let _as_caller = caller::rights()?;
     let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how)
         .call("openat2")
         .on(path.display())

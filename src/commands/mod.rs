@@ -4,6 +4,7 @@ mod agent;
 mod output;
 
 pub mod bundle;
+pub mod caller;
 pub mod completion;
 pub mod container;
 pub mod create;
@@ -56,6 +57,7 @@ use crate::error::{Error, ExitCode, Result};
 /// # Errors
 /// The verb's failure; [`failure`] renders it and knows its exit code.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
+    caller::settle()?;
     let global = &cli.global;
     match &cli.verb {
         Verb::Create(args) => create::run(global, args),

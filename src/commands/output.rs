@@ -9,6 +9,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::caller;
 use crate::error::{Call, Context, Result};
 
 /// Whether a file that is there already may be replaced.
@@ -28,6 +29,7 @@ pub(super) fn print(text: &str) -> Result<()> {
 
 /// Writes one file into a directory. A file that was begun and failed does not stay.
 pub(super) fn write_file(directory: &Path, name: &str, content: &[u8], existing: Existing) -> Result<()> {
+    let _as_caller = caller::rights()?;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let parent = open(directory, flags, Mode::empty()).call("open").on(directory.display())?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;

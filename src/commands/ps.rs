@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::caller;
 use super::entry;
 use super::host::Host;
 use super::output;
@@ -45,7 +46,10 @@ fn table(pids: &[i32], args: &PsArgs) -> Result<String> {
         true => command.arg("-ef"),
         false => command.args(&args.ps_args),
     };
+    // Of processes that are not the caller's, ps would tell more than the caller may know.
+    let as_caller = caller::rights()?;
     let output = command.output().call("execve").on("ps")?;
+    drop(as_caller);
     if !output.status.success() {
         return Err(Error::setup(String::from_utf8_lossy(&output.stderr).trim().to_owned()).object("ps"));
     }

@@ -13,6 +13,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 
 use super::bundle::{Bundle, absolute};
+use super::caller;
 use super::report::field;
 use crate::cli::Global;
 use crate::error::{Call, Context, Error, Result};
@@ -35,6 +36,7 @@ impl Place {
     }
 
     fn opened(asked: &Path, global: &Global, bundle: &Bundle) -> Result<Self> {
+        let _as_caller = caller::rights()?;
         let no_file = || Error::usage("names no file").object(asked.display());
         let name = asked.file_name().ok_or_else(no_file)?.to_owned();
         let dir = match asked.is_absolute() {
@@ -50,6 +52,7 @@ impl Place {
     /// # Errors
     /// It exists.
     pub fn make(&self) -> Result<OwnedFd> {
+        let _as_caller = caller::rights()?;
         let how = OpenHow::new()
             .flags(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
             .mode(Mode::S_IRUSR | Mode::S_IWUSR)

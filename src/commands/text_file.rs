@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
+use super::caller;
 use crate::error::{Call, Context, Error, Result};
 use crate::sys;
 
@@ -15,6 +16,7 @@ use crate::sys;
 /// openat2(2), read(2); not a regular file; larger than the limit.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
     let how = how(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let _as_caller = caller::rights()?;
     let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
     read_open(&file, limit).on(path.display())
 }
@@ -25,6 +27,7 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
 /// As [`read`].
 pub fn read_in_root(root: BorrowedFd<'_>, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     let how = how(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let _as_caller = caller::rights()?;
     match nix::fcntl::openat2(root, path, how) {
         Err(nix::errno::Errno::ENOENT) => Ok(None),
         other => read_open(&other.call("openat2").on(path.display())?, limit).on(path.display()).map(Some),

@@ -40,7 +40,7 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
     let judge = Judge::of_container(global, &state)?;
     let request = Request {
         rdt: args.l3_cache_schema.is_some() || args.mem_bw_schema.is_some(),
-        ..Request::new(Verb::Update, state.bundle.clone().into(), root.path().to_owned())
+        ..judge.request(Verb::Update, state.bundle.clone().into())?
     };
     judge.update(&limits, &request)?;
     if asked.as_object().is_some_and(|asked| !asked.is_empty()) {

@@ -43,7 +43,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         Some(map) => sysctl::sysctls(map, own)?,
         None => vec![],
     };
-    let mut mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user)?;
+    let mut mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user, facts.caller)?;
     if extras.door == Door::Oci && (own_user_namespace || facts.rootless) {
         mounts::show_the_hosts(&mut mounts, own, facts);
     }
@@ -60,7 +60,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         setgroups_denied: id_maps.is_some() && facts.setgroups_denied,
         brings_dev: brings_dev(&mounts),
         mounts,
-        root: root(spec, extras, linux.rootfs_propagation().as_deref(), id_maps.as_ref())?,
+        root: root(spec, extras, linux.rootfs_propagation().as_deref(), (id_maps.as_ref(), facts.caller))?,
         skeleton: extras.skeleton.clone(),
         devices,
         files: extras.files.clone(),
@@ -149,7 +149,12 @@ fn require_mount_namespace(new: u64, join: &[super::Join]) -> Result<()> {
     }
 }
 
-fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>, maps: Option<&IdMaps>) -> Result<Root> {
+fn root(
+    spec: &Spec,
+    extras: &Extras,
+    propagation: Option<&str>,
+    (maps, caller): (Option<&IdMaps>, Option<(u32, u32)>),
+) -> Result<Root> {
     let root = spec.root().as_ref();
     let directory = match extras.host_usr {
         true => None,
@@ -161,8 +166,13 @@ fn root(spec: &Spec, extras: &Extras, propagation: Option<&str>, maps: Option<&I
     };
     let readonly = root.and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
     let propagation = root_propagation(propagation)?;
-    let owner = match (extras.root_idmapped, maps) {
-        (true, Some(maps)) => OwnerMap::Maps(maps.clone()),
+    let owner = match (extras.root_idmapped, maps, caller) {
+        // What is the caller's is shown as root's, and nothing else as anybody's.
+        (true, Some(maps), Some(caller)) => {
+            let root = mounts::outside(&maps.uids, 0).zip(mounts::outside(&maps.gids, 0));
+            root.map_or(OwnerMap::Keep, |root| OwnerMap::Maps(IdMaps::one(caller, root)))
+        }
+        (true, Some(maps), None) => OwnerMap::Maps(maps.clone()),
         _ => OwnerMap::Keep,
     };
     // A directory of the host may hold device nodes and setuid files, and mounts below it

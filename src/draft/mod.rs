@@ -42,6 +42,8 @@ pub struct HostFacts {
     pub euid: u32,
     /// Effective gid of the caller.
     pub egid: u32,
+    /// User and group of who came by sudo: pinfold's rights are not theirs.
+    pub caller: Option<(u32, u32)>,
     /// The caller has no privilege on the host: not root, root of a user namespace that is
     /// not the host's, or root without CAP_SYS_ADMIN.
     pub rootless: bool,
@@ -68,6 +70,13 @@ pub struct HostFacts {
     pub cgroup_unified: bool,
     /// Names of the v1 hierarchies, for a `cgroup` mount on such a host.
     pub cgroup_v1: Vec<String>,
+}
+
+impl HostFacts {
+    /// Whose the container is.
+    pub fn owner(&self) -> u32 {
+        self.caller.map_or(self.euid, |(uid, _)| uid)
+    }
 }
 
 /// Through which door the launch came.

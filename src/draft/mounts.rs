@@ -15,6 +15,7 @@ pub(super) fn mounts(
     extras: &Extras,
     maps: Option<&IdMaps>,
     user: Option<(u32, u32)>,
+    caller: Option<(u32, u32)>,
 ) -> Result<Vec<DraftMount>> {
     let mut mounts = vec![];
     for (index, mount) in list.unwrap_or_default().iter().enumerate() {
@@ -25,7 +26,7 @@ pub(super) fn mounts(
             .map_err(|error| prefix_field(error, &field))
             .on(mount.destination().display())?;
         if let (true, MountSource::Bind { owner, .. }) = (owner_mapped, &mut draft.source) {
-            *owner = shown_as_user(maps, user);
+            *owner = shown_as_user(maps, user, caller);
         }
         draft.own = extras.own.contains(&index);
         if matches!(draft.source, MountSource::Present) && !draft.options.bind {
@@ -111,11 +112,15 @@ fn prefix_field(error: Error, field: &str) -> Error {
 }
 
 /// The source's owner is shown as the sandbox user: its host id is what the container's
-/// map says of the user's id.
-fn shown_as_user(maps: Option<&IdMaps>, user: Option<(u32, u32)>) -> OwnerMap {
+/// map says of the user's id. For who came by sudo only what is their own is shown so: as the
+/// owner of what is somebody else's, the program could do more with it than they.
+fn shown_as_user(maps: Option<&IdMaps>, user: Option<(u32, u32)>, caller: Option<(u32, u32)>) -> OwnerMap {
     let (Some(maps), Some((uid, gid))) = (maps, user) else { return OwnerMap::Keep };
     match (outside(&maps.uids, uid), outside(&maps.gids, gid)) {
-        (Some(uid), Some(gid)) => OwnerMap::SourceOwnerIs(uid, gid),
+        (Some(uid), Some(gid)) => match caller {
+            Some(caller) => OwnerMap::Maps(IdMaps::one(caller, (uid, gid))),
+            None => OwnerMap::SourceOwnerIs(uid, gid),
+        },
         _ => OwnerMap::Keep,
     }
 }
@@ -258,7 +263,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<DraftMount>> {
         let list: Vec<Mount> = serde_json::from_str(text).unwrap();
-        mounts(Some(&list), &Extras::oci(), None, None)
+        mounts(Some(&list), &Extras::oci(), None, None, None)
     }
 
     fn refused(text: &str) -> String {

@@ -57,6 +57,7 @@ fn unreachable(error: Error) -> Error {
 /// # Errors
 /// Nobody listens there; not a stream socket.
 pub fn send(path: &Path, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+    let _as_caller = sys::caller::as_caller().call("setresuid")?;
     let stream =
         socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
     let listening = open_socket(path).on(path.display())?;
@@ -76,6 +77,7 @@ fn open_socket(path: &Path) -> Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let _as_caller = sys::caller::as_caller().call("setresuid")?;
     let opened = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")?;
     match sys::file::stat(opened.as_fd()).call("fstat")?.mode & libc::S_IFMT {
         libc::S_IFSOCK => Ok(opened),

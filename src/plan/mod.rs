@@ -113,6 +113,12 @@ pub struct IdMaps {
 }
 
 impl IdMaps {
+    /// One user and one group, shown as others: everything else is unmapped.
+    pub fn one(inside: (u32, u32), outside: (u32, u32)) -> Self {
+        let range = |inside, outside| vec![IdRange { inside, outside, size: 1 }];
+        Self { uids: range(inside.0, outside.0), gids: range(inside.1, outside.1) }
+    }
+
     /// Whether id 0 exists inside for both users and groups.
     pub fn has_root(&self) -> bool {
         let maps_zero = |ranges: &[IdRange]| ranges.iter().any(|range| range.inside == 0);

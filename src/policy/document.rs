@@ -32,6 +32,24 @@ pub struct Running {
     pub state_roots: Option<At<Vec<PathBuf>>>,
 }
 
+/// What a call by root that came by sudo is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BySudo {
+    /// The caller's: with its rights over files.
+    Caller,
+    /// The same, and there are no others.
+    Required,
+    /// Root's.
+    Root,
+}
+
+/// `[callers]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callers {
+    /// `sudo`.
+    pub sudo: At<BySudo>,
+}
+
 /// The rules of one origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -48,6 +66,8 @@ pub struct Document {
     pub mode: Mode,
     /// `default_profile`.
     pub default_profile: Option<String>,
+    /// `[callers]`.
+    pub callers: Callers,
     /// `[running]`.
     pub running: Running,
     /// The host's rules.
@@ -65,6 +85,8 @@ pub struct Document {
 pub struct Policy {
     /// What happens when they do not.
     pub mode: Mode,
+    /// `[callers]`.
+    pub callers: Callers,
     /// `[running]`, with the file's name.
     pub running: Running,
     /// The host's rules, the profile, the caller's own.
@@ -90,6 +112,7 @@ impl Document {
         let modes = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
         let mode = section.choice("mode", &modes, Mode::Enforce)?.map_or(Mode::Enforce, |at| at.value);
         let default_profile = section.optional::<String>("default_profile")?.map(|at| at.value);
+        let callers = callers(&mut section)?;
         let running = running(&mut section)?;
         let rules = read::rules(&mut section, Filling::Defaults)?;
         let mut profiles = BTreeMap::new();
@@ -107,6 +130,7 @@ impl Document {
             _ => Ok(Self {
                 mode,
                 default_profile,
+                callers,
                 running,
                 rules,
                 profiles,
@@ -118,13 +142,13 @@ impl Document {
 
     /// The layers for a launch that asks for this profile.
     pub fn for_launch(self, profile: Option<&str>) -> Policy {
-        let Self { mode, default_profile, running, rules, mut profiles, file, digest } = self;
+        let Self { mode, default_profile, callers, running, rules, mut profiles, file, digest } = self;
         let asked = profile.map(str::to_owned).or(default_profile);
         let chosen = asked.as_ref().and_then(|name| profiles.remove(name));
         let unknown_profile = if chosen.is_none() { asked.clone() } else { None };
         let layer = |rules| Layer { file: file.clone(), rules };
         let layers = std::iter::once(rules).chain(chosen).map(layer).collect();
-        Policy { mode, running, layers, profile: asked, unknown_profile, digests: vec![digest] }
+        Policy { mode, callers, running, layers, profile: asked, unknown_profile, digests: vec![digest] }
     }
 }
 
@@ -159,6 +183,15 @@ fn check_name(name: &str, section: &Section<'_, '_>) -> Result<()> {
         true => Ok(()),
         false => Err(section.wrong("a profile's name is made of letters, digits, `-` and `_`")),
     }
+}
+
+fn callers(section: &mut Section<'_, '_>) -> Result<Callers> {
+    let mut below = section.section("callers")?;
+    let known = [("caller", BySudo::Caller), ("required", BySudo::Required), ("root", BySudo::Root)];
+    let sudo = below.choice("sudo", &known, BySudo::Caller)?;
+    let sudo = sudo.unwrap_or(At { value: BySudo::Caller, line: 0 });
+    below.finish()?;
+    Ok(Callers { sudo })
 }
 
 fn running(section: &mut Section<'_, '_>) -> Result<Running> {

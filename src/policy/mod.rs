@@ -20,7 +20,7 @@ mod violation;
 mod tests;
 
 pub use builtin::is_kernel_filesystem;
-pub use document::{Document, Layer, Mode, Policy, Running};
+pub use document::{BySudo, Callers, Document, Layer, Mode, Policy, Running};
 pub use judge::lets_run;
 pub use lint::{Finding, host_place, lint};
 pub use request::Request;

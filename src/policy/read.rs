@@ -16,7 +16,7 @@ use crate::sys::clone as ns;
 use crate::sys::mount as attr;
 
 /// No account of a system or of a person is this high.
-const FIRST_FREE_ID: u32 = 65536;
+pub(super) const FIRST_FREE_ID: u32 = 65536;
 const LAST_ID: u32 = u32::MAX - 1;
 
 /// The namespaces by their names in a configuration.

@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::rules::Verb;
+use crate::cgroup::CgroupPath;
+use crate::sys::caller::Caller;
 
 /// What is known of a launch beside its Draft and the opened objects.
 #[derive(Debug, Clone)]
@@ -41,6 +43,10 @@ pub struct Request {
     pub state_root: PathBuf,
     /// Launches that live, this one with them.
     pub running: u64,
+    /// Who came by sudo; `None` for root and for a caller without privilege.
+    pub caller: Option<Caller>,
+    /// Where the containers of that caller have their cgroup.
+    pub cgroup_place: Option<CgroupPath>,
 }
 
 impl Request {
@@ -63,6 +69,8 @@ impl Request {
             image: None,
             state_root,
             running: 1,
+            caller: None,
+            cgroup_place: None,
         }
     }
 }

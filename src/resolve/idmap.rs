@@ -56,9 +56,8 @@ pub(crate) fn render(ranges: &[IdRange]) -> String {
 
 /// A map that shows one owner as another: everything else stays unmapped.
 pub(super) fn one_owner(source: (u32, u32), shown: (u32, u32)) -> Result<IdMaps> {
-    let range = |inside, outside| vec![IdRange { inside, outside, size: 1 }];
     match source.0 == u32::MAX || source.1 == u32::MAX {
         true => Err(Error::internal("an owner that is no id")),
-        false => Ok(IdMaps { uids: range(source.0, shown.0), gids: range(source.1, shown.1) }),
+        false => Ok(IdMaps::one(source, shown)),
     }
 }

@@ -16,6 +16,7 @@ use crate::draft::{Door, Draft, DraftDevice, DraftMount, Join, MountSource};
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::{Grants, IdMaps, Way};
 use crate::sys;
+use crate::sys::caller::AsCaller;
 use crate::sys::clone::CLONE_NEWUSER;
 
 /// Which object a path was when it was judged.
@@ -93,9 +94,7 @@ pub struct Facts {
 pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>, grants: &Grants) -> Result<Facts> {
     let mut facts = Facts::default();
     let named = Named { bundle, door: draft.door };
-    if let Some(path) = &draft.root.directory {
-        facts.root = root(path, &named, grants, &mut facts.barred)?;
-    }
+    facts.root = root(draft, &named, grants, &mut facts.barred)?;
     for (index, mount) in draft.mounts.iter().enumerate() {
         let way = grants.binds.get(index).unwrap_or(&Way::AsNamed);
         let source = source(mount, &named, (way, grants.audit), &mut facts.barred)?;
@@ -141,6 +140,28 @@ fn joined_maps(draft: &Draft, join: &Join, fd: &OwnedFd) -> Result<IdMaps> {
     }
 }
 
+/// The caller's ids, where pinfold works for one who came by sudo.
+fn as_caller() -> Result<AsCaller> {
+    sys::caller::as_caller().call("setresuid")
+}
+
+/// O_PATH takes the rights over the directories above alone. What is mounted is read, and written
+/// unless it is read-only; a socket, a fifo or a device is written through a read-only mount as well.
+fn within_rights(pinned: &Pinned, writable: bool) -> Result<()> {
+    if sys::caller::present().is_none() {
+        return Ok(());
+    }
+    let mode = match (pinned.identity.file_type, writable) {
+        (libc::S_IFDIR, false) => libc::R_OK | libc::X_OK,
+        (libc::S_IFDIR, true) => libc::R_OK | libc::W_OK | libc::X_OK,
+        (libc::S_IFREG, false) => libc::R_OK,
+        _ => libc::R_OK | libc::W_OK,
+    };
+    let _as_caller = as_caller()?;
+    let allowed = sys::file::faccess(pinned.fd.as_fd(), mode).call("faccessat2");
+    allowed.map_err(|error| error.hint("the caller itself has no right to it"))
+}
+
 /// What was opened, and the links that led to it.
 type Opened = (OwnedFd, Vec<FollowedLink>);
 
@@ -177,6 +198,7 @@ fn on_the_way(
     barred: &mut Vec<Barred>,
     freely: impl Fn() -> Result<Opened>,
 ) -> Result<Option<Opened>> {
+    let _as_caller = as_caller()?;
     match beneath::go(way, flags)? {
         Reached::Opened(fd) => Ok(Some((fd, vec![]))),
         Reached::Freely => freely().map(Some),
@@ -189,12 +211,20 @@ fn on_the_way(
     }
 }
 
-fn root(path: &Path, named: &Named<'_>, grants: &Grants, barred: &mut Vec<Barred>) -> Result<Option<Pinned>> {
+fn root(
+    draft: &Draft,
+    named: &Named<'_>,
+    grants: &Grants,
+    barred: &mut Vec<Barred>,
+) -> Result<Option<Pinned>> {
+    let Some(path) = &draft.root.directory else { return Ok(None) };
+    let writable = !draft.root.readonly;
     const FIELD: &str = "/root/path";
     let way = (&grants.root, grants.audit);
     let opened = on_the_way(way, OFlag::O_PATH, FIELD, barred, || named.open_root(path));
     let Some(opened) = opened.on(path.display()).at(FIELD)? else { return Ok(None) };
     let opened = pinned(opened).on(path.display()).at(FIELD)?;
+    within_rights(&opened, writable).on(path.display()).at(FIELD)?;
     match opened.identity.file_type {
         libc::S_IFDIR => Ok(Some(opened)),
         _ => Err(Error::usage("not a directory").object(path.display()).field(FIELD)),
@@ -210,7 +240,13 @@ fn source(
     let MountSource::Bind { path, optional, .. } = &mount.source else { return Ok(None) };
     let field = format!("{}/source", mount.field);
     match on_the_way(way, OFlag::O_PATH, &field, barred, || named.open(path)) {
-        Ok(opened) => opened.map(pinned).transpose().on(path.display()).at(field),
+        Ok(opened) => {
+            let pinned = opened.map(pinned).transpose().on(path.display()).at(field.clone())?;
+            if let Some(pinned) = &pinned {
+                within_rights(pinned, !mount.options.readonly()).on(path.display()).at(field)?;
+            }
+            Ok(pinned)
+        }
         Err(error) if *optional && error.errno() == Some(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error.object(path.display()).field(field)),
     }
@@ -275,6 +311,7 @@ pub fn identify(fd: BorrowedFd<'_>) -> Result<Identity> {
 pub fn identify_without_links(path: &Path) -> Result<Identity> {
     let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
+    let _as_caller = as_caller()?;
     let fd = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2")?;
     identify(fd.as_fd())
 }
@@ -308,9 +345,12 @@ fn verify_namespace(fd: &OwnedFd, nstype: u64) -> Result<()> {
 fn open_device(device: &DraftDevice) -> Result<Pinned> {
     let field =
         if device.field.is_empty() { "/linux/devices".to_owned() } else { format!("{}/path", device.field) };
+    let as_caller = as_caller()?;
     let opened = open(&device.path, nix::fcntl::AT_FDCWD, ResolveFlag::empty());
     let pinned = opened.and_then(|fd| pinned((fd, vec![])));
+    drop(as_caller);
     let pinned = pinned.on(device.path.display()).at(field.clone())?;
+    within_rights(&pinned, true).on(device.path.display()).at(field.clone())?;
     let stat = sys::file::stat(pinned.fd.as_fd()).call("fstat")?;
     let same = stat.mode & libc::S_IFMT == device.file_type
         && (libc::major(stat.rdev), libc::minor(stat.rdev)) == (device.major, device.minor);

@@ -91,6 +91,17 @@ pub fn fstatfs_type(fd: BorrowedFd<'_>) -> Result<i64> {
     Ok(f_type)
 }
 
+/// faccessat2(2), since Linux 5.8: whether the effective ids may do this with the object itself,
+/// whatever it was opened for. `mode` is made of R_OK, W_OK and X_OK.
+///
+/// # Errors
+/// EACCES: they may not. EROFS: written, and on a read-only mount.
+pub fn faccess(fd: BorrowedFd<'_>, mode: i32) -> Result<()> {
+    let flags = libc::AT_EACCESS | libc::AT_EMPTY_PATH;
+    // SAFETY: the kernel reads the empty string.
+    done(unsafe { libc::syscall(libc::SYS_faccessat2, fd.as_raw_fd(), c"".as_ptr(), mode, flags) })
+}
+
 /// What fstat(2) says of an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStat {

@@ -14,6 +14,7 @@
 
 pub mod arguments;
 pub mod bpf;
+pub mod caller;
 pub mod caps;
 pub mod clock;
 pub mod clone;

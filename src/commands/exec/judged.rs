@@ -31,7 +31,7 @@ pub(super) fn judged(
     let own = draft::build(&spec, &extras(state, &spec)?, &host.facts)?;
     let request = Request {
         preserved_fds: preserved::count(args.preserve_fds)?,
-        ..Request::new(Verb::Exec, state.bundle.clone().into(), judge.state_root()?)
+        ..judge.request(Verb::Exec, state.bundle.clone().into())?
     };
     judge.exec(draft, own.process.as_ref(), &request)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{bundle, output, text_file};
+use super::{bundle, caller, output, text_file};
 use crate::cli::{FailOn, LintArgs};
 use crate::error::{Context, Error, ExitCode, Result};
 use crate::lint::{Finding, Places, Region, Severity, Subject, lint};
@@ -40,6 +40,7 @@ struct Printed<'a> {
 /// # Errors
 /// A file that cannot be read, or is no configuration.
 pub fn run(args: &LintArgs) -> Result<ExitCode> {
+    let _as_caller = caller::rights()?;
     let path = args.path.as_ref().map_or(Path::new("."), |path| path.as_path());
     let (config, base) = config_of(path)?;
     let name = config.display().to_string();

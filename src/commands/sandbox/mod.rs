@@ -115,7 +115,7 @@ fn asks(
         degraded: degraded.to_vec(),
         has_cgroup: host.hierarchies.writable(),
         running: judge.running()? + 1,
-        ..policy::Request::new(policy::Verb::Sandbox, base, judge.state_root()?)
+        ..judge.request(policy::Verb::Sandbox, base)?
     })
 }
 

@@ -6,6 +6,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 
 use super::inherited::Inherited;
+use crate::commands::caller;
 use crate::error::{Call, Context, Error, Result};
 use crate::policy;
 use crate::sys;
@@ -16,6 +17,7 @@ pub(super) fn open(target: &ReportTarget, inherited: &mut Inherited) -> Result<O
     match target {
         ReportTarget::Fd(number) => inherited.remove(*number),
         ReportTarget::File(path) => {
+            let _as_caller = caller::rights()?;
             let path = path.as_path();
             let how = OpenHow::new()
                 .flags(

@@ -3,13 +3,12 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use serde_json::{Value, json};
 
-use super::super::text_file;
+use super::super::{bundle, text_file};
 use crate::cli::SandboxArgs;
 use crate::draft::{DraftEntry, DraftFile};
-use crate::error::{Call, Context, Result};
+use crate::error::{Context, Result};
 use crate::rootfs::{self, HostRootFacts, Made};
 
 const ACCOUNT_FILE_LIMIT: usize = 1 << 20;
@@ -39,13 +38,7 @@ pub(super) fn root(args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
 }
 
 fn from_directory(directory: &Path) -> Result<Root> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let root = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, directory, how)
-        .call("openat2")
-        .on(directory.display())
-        .at("--rootfs")?;
+    let root = bundle::open_directory(directory).on(directory.display()).at("--rootfs")?;
     let text = |name: &str| -> Result<String> {
         let content = text_file::read_in_root(root.as_fd(), Path::new(name), ACCOUNT_FILE_LIMIT)?;
         Ok(String::from_utf8_lossy(&content.unwrap_or_default()).into_owned())

@@ -77,7 +77,7 @@ fn new_entry(
         oci_version: "1.3.0".to_owned(),
         bundle: String::new(),
         rootfs: directory.map(|path| path.display().to_string()).unwrap_or_default(),
-        owner: crate::state::owner::name(host.facts.euid)?,
+        owner: crate::state::owner::name(host.facts.owner())?,
         annotations: profile.collect(),
         kind: ContainerKind::Sandbox,
         cgroup: group.map(ToString::to_string).unwrap_or_default(),
@@ -100,6 +100,9 @@ fn make_cgroup(host: &Host, asked: &Asked, group: Option<&CgroupPath>) -> Result
 }
 
 pub(super) fn cgroup_path(host: &Host, id: &str) -> Result<CgroupPath> {
+    if let Some(caller) = crate::sys::caller::present() {
+        return crate::commands::caller::cgroup_place(caller)?.child(id);
+    }
     match host.hierarchies.delegated() {
         Some(own) => own.child(&format!("{CGROUP_PARENT}-{id}")),
         None => CgroupPath::parse(&format!("{CGROUP_PARENT}/{id}")),

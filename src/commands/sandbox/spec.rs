@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
+use super::super::caller;
 use super::super::host::Host;
 use super::oom_score::oom_score;
 use super::{environment, ids, mounts, rlimits, root, rootless, seccomp, secrets, users};
@@ -195,6 +196,7 @@ fn working_directory(args: &SandboxArgs) -> String {
 
 /// Only to choose a default: what is mounted is what the pinned descriptor says.
 fn is_directory(source: &crate::types::HostPath) -> bool {
+    let Ok(_as_caller) = caller::rights() else { return false };
     nix::sys::stat::stat(source.as_c_str()).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 

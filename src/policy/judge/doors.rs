@@ -1,8 +1,11 @@
 //! `doors`, `degraded`, `running`, `annotations`, and the choice of a profile.
 
+use std::path::PathBuf;
+
 use super::Bench;
 use crate::draft::REPORT;
 use crate::policy::document::Policy;
+use crate::policy::request::Request;
 
 /// What the file as a whole says.
 pub(super) fn once(bench: &mut Bench<'_>, policy: &Policy) {
@@ -13,7 +16,7 @@ pub(super) fn once(bench: &mut Bench<'_>, policy: &Policy) {
     if !super::launches(bench.request.verb) {
         return;
     }
-    let (running, root) = (bench.request.running, bench.request.state_root.clone());
+    let (running, root) = (bench.request.running, state_root(bench.request));
     if let Some(max) = policy.running.max.as_ref().filter(|max| running > max.value) {
         let asked = format!("a launch beside {} others", running.saturating_sub(1));
         bench.refuse(max.line, "running.max", "running", asked, format!("{} at once", max.value));
@@ -22,6 +25,13 @@ pub(super) fn once(bench: &mut Bench<'_>, policy: &Policy) {
         let allowed: Vec<_> = roots.value.iter().map(|path| path.display().to_string()).collect();
         bench.refuse(roots.line, "running.state_roots", "--root", root.display(), allowed.join(", "));
     }
+}
+
+/// The directory of who came by sudo lies two below the one that the policy names.
+fn state_root(request: &Request) -> PathBuf {
+    let root = request.state_root.as_path();
+    let above = request.caller.as_ref().and_then(|_| root.parent()?.parent());
+    above.unwrap_or(root).to_owned()
 }
 
 /// What each layer says of the door.

@@ -2,6 +2,7 @@
 //! opened objects and the request, and names every rule that is broken.
 
 mod binds;
+mod caller;
 mod devices;
 mod doors;
 mod exec;
@@ -73,6 +74,9 @@ pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: &Policy) -
         process::sysctls(bench, draft);
         hooks::hooks(bench, draft);
         the_program(bench, draft);
+        if bench.first {
+            caller::launch(bench, draft);
+        }
     };
     in_each_layer(request, policy, each)
 }
@@ -112,6 +116,7 @@ fn in_each_layer(request: &Request, policy: &Policy, each: impl Fn(&mut Bench<'_
         let mut bench = Bench { layer, request, first: index == 0, found: vec![] };
         if bench.first {
             doors::once(&mut bench, policy);
+            caller::known(&mut bench, policy);
         }
         each(&mut bench);
         found.append(&mut bench.found);
