@@ -94,6 +94,8 @@ impl Host {
     }
 
     fn policy(&self, text: &str) {
+        let listed = "\n[running]\nstate_roots = [\"DIR/state\"]\n";
+        let text = if text.contains("[running]") { text.to_owned() } else { format!("{text}{listed}") };
         self.dir.write("policy.toml", &text.replace("DIR", self.dir.path().to_str().unwrap()));
     }
 

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pinfold::cgroup::Amount;
+use pinfold::cgroup::{Amount, CgroupPath};
 use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
 use pinfold::plan::{IdMaps, IdRange};
 use pinfold::policy::{Document, Request, Verb, judge};
@@ -94,6 +94,7 @@ struct Layer {
     host_uids: Option<(u32, u32)>,
     binds: Option<Vec<Grant>>,
     doors: Option<Vec<&'static str>>,
+    groups: Option<Vec<&'static str>>,
 }
 
 fn maybe<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
@@ -150,6 +151,7 @@ fn layer(dice: &mut Dice) -> Layer {
         host_uids: maybe(dice, range),
         binds: maybe(dice, |dice| (0..dice.below(3)).map(|_| grant(dice)).collect()),
         doors: maybe(dice, |dice| dice.some(&["create", "run", "exec"])),
+        groups: maybe(dice, |dice| dice.some(&["/a", "/a/b", "/c"])),
     }
 }
 
@@ -183,7 +185,7 @@ fn text(layer: &Layer, at: &str) -> String {
     let ranges = |all: &[(u32, u32)]| {
         list(all.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>())
     };
-    let rows: [(&str, Option<String>); 16] = [
+    let rows: [(&str, Option<String>); 17] = [
         ("user.uids", layer.uids.as_ref().map(|all| ranges(all))),
         ("user.host_uids", layer.host_uids.map(|one| ranges(&[one]))),
         ("capabilities.bounding", layer.bounding.as_ref().map(|all| names(all))),
@@ -200,6 +202,7 @@ fn text(layer: &Layer, at: &str) -> String {
         ("annotations.reports", layer.reports.as_ref().map(list)),
         ("namespaces.new", layer.spaces.as_ref().map(|all| names(all))),
         ("network.modes", layer.network.as_ref().map(list)),
+        ("cgroups.path", layer.groups.as_ref().map(list)),
     ];
     let mut text = String::new();
     for (key, value) in rows {
@@ -247,6 +250,7 @@ struct Launch {
     new_network: bool,
     map: Option<(u32, u32)>,
     mounts: Vec<Mount>,
+    group: Option<&'static str>,
     /// Of who came by sudo.
     caller: Option<u32>,
 }
@@ -291,6 +295,7 @@ fn launch(dice: &mut Dice) -> Launch {
         new_network: dice.coin(),
         map: maybe(dice, |dice| (dice.one(&IDS), 1 + u32::try_from(dice.below(2000)).unwrap())),
         mounts: (0..dice.below(3)).map(|_| mount(dice)).collect(),
+        group: (dice.below(3) == 0).then(|| dice.one(&["/a", "/a/b", "/a/b/c", "/ab", "/d"])),
         caller: (dice.below(3) == 0).then(|| dice.one(&[999, 1000])),
     }
 }
@@ -400,6 +405,12 @@ fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
     if layer.network.as_ref().or(host.then_some(&default_modes)).is_some_and(|modes| !modes.contains(&mode)) {
         told("network.modes", "/linux/namespaces");
     }
+    if let (Some(group), Some(places)) = (launch.group, layer.groups.as_ref().or(host.then_some(&vec![]))) {
+        let below = |place: &&str| group == *place || group.starts_with(&format!("{place}/"));
+        if !places.iter().any(below) {
+            told("cgroups.path", "/linux/cgroupsPath");
+        }
+    }
     binds(layer, launch, host, broken);
 }
 
@@ -488,6 +499,7 @@ fn apply(launch: &Launch, draft: &mut Draft, null: &OwnedFd) -> Facts {
         uids: vec![IdRange { inside: 0, outside, size }],
         gids: vec![IdRange { inside: 0, outside: 100_000, size: 1 }],
     });
+    draft.cgroup_path = launch.group.map(|path| CgroupPath::parse(path).unwrap());
     draft.mounts.clear();
     let mut facts = Facts::default();
     for (index, mount) in launch.mounts.iter().enumerate() {

@@ -63,3 +63,26 @@ fn start_tells_the_program_the_reason_and_the_hint_as_run_does() {
         dir.assert_nothing_left();
     }
 }
+
+/// A `start` whose hook hangs holds the container's lock; whoever forces the end does not wait for it.
+#[test]
+fn a_start_that_hangs_keeps_nobody_from_the_end() {
+    need_root();
+    let dir = Dir::new();
+    let mut bundle = Bundle::new(&dir, "bundle", &["/bin/true"]);
+    bundle.edit(|config| {
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "touch /tmp/begun; sleep 60"]});
+        config["hooks"] = json!({"startContainer": [hook]});
+        config["root"]["readonly"] = json!(false);
+    });
+    let id = dir.id("c");
+    dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+    let start = support::start(&mut dir.command(&["start", &id]));
+    support::await_that("the hook begins", || bundle.rootfs().join("tmp/begun").metadata().is_ok());
+    let began = std::time::Instant::now();
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    assert!(began.elapsed().as_secs() < 15, "it waited for the hook: {:?}", began.elapsed());
+    let start = start.wait();
+    assert!(start.code() != 0, "{start:?}");
+    dir.assert_nothing_left();
+}

@@ -77,8 +77,20 @@ pub fn run_hook(run: &HookRun<'_>) -> Result<(), Errno> {
 /// In the process of the hook; returns only when something failed.
 fn become_hook(run: &HookRun<'_>, streams: [BorrowedFd<'_>; 3]) -> Errno {
     match prepare_hook(run, streams) {
-        Ok(()) => sys::exec::execve(&run.hook.path, &run.hook.argv, &run.hook.envp),
+        Ok(()) => execute(run.hook),
         Err(errno) => errno,
+    }
+}
+
+/// A judged hook is executed from its descriptor (execveat(2)), never again by its path. The
+/// descriptor stays open for the hook: the interpreter of a script finds it as /dev/fd/3.
+fn execute(hook: &Hook) -> Errno {
+    match &hook.program {
+        None => sys::exec::execve(&hook.path, &hook.argv, &hook.envp),
+        Some(_) => {
+            let program = sys::file::borrow_program();
+            sys::exec::execveat(program, c"", &hook.argv, &hook.envp, libc::AT_EMPTY_PATH)
+        }
     }
 }
 
@@ -96,7 +108,13 @@ fn prepare_hook(run: &HookRun<'_>, streams: [BorrowedFd<'_>; 3]) -> Done {
     for (number, stream) in (0..).zip(streams) {
         sys::file::dup_onto(stream, number)?;
     }
-    sys::close_range::close_gaps(&[0, 1, 2])?;
+    match &run.hook.program {
+        Some(program) => {
+            sys::file::dup_as_program(program.as_fd())?;
+            sys::close_range::close_gaps(&[0, 1, 2, sys::file::PROGRAM])?;
+        }
+        None => sys::close_range::close_gaps(&[0, 1, 2])?,
+    }
     sys::signal::reset()?;
     match run.filter {
         Some((filter, flags)) => confine::seccomp(filter, flags & !LISTENER_FLAGS).map(drop),

@@ -40,7 +40,7 @@ pub fn remove(root: &StateRoot, dir: ContainerDir, host: &Host, state: &State) -
         id_range::release(&StateRoot::open(None)?, slot)?;
     }
     // A removal that was cut short has taken the configuration already, or its hooks ran.
-    let kept = hooks::kept(&dir, state).unwrap_or_default();
+    let kept = hooks::kept_for_the_end(&dir, state);
     match root.remove(dir)? {
         true => hooks::poststop(&kept, state),
         false => Ok(()),

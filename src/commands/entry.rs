@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::host::Host;
-use super::{hooks, rdt};
+use super::{hooks, rdt, state_root};
 use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::Global;
 use crate::error::{Call, Error, Result};
@@ -169,13 +169,9 @@ pub fn start_socket(dir: &ContainerDir) -> String {
 /// The state directory of this command line.
 ///
 /// # Errors
-/// It cannot be made or is not the caller's.
+/// As [`state_root::open`].
 pub fn open_root(global: &Global) -> Result<StateRoot> {
-    let asked = global.root.as_ref().map(|path| path.as_path());
-    match sys::caller::present() {
-        Some(caller) => super::caller::state_root(caller, asked),
-        None => StateRoot::open(asked),
-    }
+    state_root::open(global)
 }
 
 /// Whether a sweep does all that `delete` would.
@@ -217,7 +213,7 @@ fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thoro
     let Some(state) = &stale.state else { return root.remove(stale.dir) };
     remove_cgroup(host, state)?;
     // A launch that was killed early has no configuration yet, and ran no hook.
-    let kept = hooks::kept(&stale.dir, state).unwrap_or_default();
+    let kept = hooks::kept_for_the_end(&stale.dir, state);
     let has_poststop = kept.iter().any(|hook| hook.kind == HookKind::Poststop);
     if has_poststop && thorough == Thorough::No {
         return Ok(false);

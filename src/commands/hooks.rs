@@ -7,11 +7,12 @@ use std::os::fd::BorrowedFd;
 
 use super::bundle;
 use super::entry::Entry;
+use super::judge::Judge;
+use crate::cli::Global;
 use crate::draft::{self, Draft, DraftHook};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::launch::{self, HookPlace};
 use crate::plan::{Hook, HookKind, HookState};
-use crate::policy::trusted;
 use crate::resolve::HookStates;
 use crate::state::oci::{hook_input, hook_input_around_pid};
 use crate::state::{ContainerDir, ContainerKind, State, Status};
@@ -76,21 +77,33 @@ pub fn poststop(hooks: &[DraftHook], state: &State) -> Result<()> {
     Ok(())
 }
 
-/// The hooks of a container that exists.
-///
-/// While a policy stands there are none: it grants none, and what was made before it, or in a
-/// state directory that the caller chose, was never judged by it.
+/// The hooks of one kind of a container that exists. What was made before the policy, or changed since, was
+/// never judged by it: while one stands each is judged again, and what was judged is what runs.
 ///
 /// # Errors
-/// A configuration that cannot be read; a policy that cannot be trusted.
-pub fn kept(dir: &ContainerDir, state: &State) -> Result<Vec<DraftHook>> {
-    let hooks = match state.kind {
+/// A configuration that cannot be read; kind `PolicyRefused`.
+pub fn kept(dir: &ContainerDir, state: &State, kind: HookKind) -> Result<Vec<DraftHook>> {
+    let mut hooks = match state.kind {
         ContainerKind::Oci => draft::hooks(&bundle::parse(&dir.load_config()?)?.0)?,
         ContainerKind::Sandbox => vec![],
     };
-    if !hooks.is_empty() && trusted::read()?.is_some() {
-        eprintln!("pinfold: warning: the hooks of {} are left out: the policy grants none", state.id);
-        return Ok(vec![]);
+    hooks.retain(|hook| hook.kind == kind);
+    match hooks.is_empty() {
+        true => Ok(hooks),
+        false => Judge::of_container(&Global::default(), state)?.hooks(hooks),
     }
-    Ok(hooks)
+}
+
+/// The hooks that run when it is gone. What the policy does not allow, or cannot be read any more, is
+/// left out: the end of a container is never refused.
+pub fn kept_for_the_end(dir: &ContainerDir, state: &State) -> Vec<DraftHook> {
+    match kept(dir, state, HookKind::Poststop) {
+        Ok(hooks) => hooks,
+        Err(error) => {
+            if error.class() == Kind::PolicyRefused {
+                eprintln!("pinfold: warning: the hooks of {} are left out: {error}", state.id);
+            }
+            vec![]
+        }
+    }
 }

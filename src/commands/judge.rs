@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use super::{caller, entry, log, text_file};
 use crate::cgroup::Limits;
 use crate::cli::Global;
-use crate::draft::{Draft, PROFILE, Process};
+use crate::draft::{Draft, DraftHook, PROFILE, Process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Grants;
 use crate::policy::{self, Document, Policy, Request, Verb, Verdict, trusted};
@@ -128,7 +128,7 @@ impl<'g> Judge<'g> {
     pub fn launch(&self, draft: Draft, base: BorrowedFd<'_>, request: &Request) -> Result<Judged> {
         let (facts, verdict) = self.verdict(&draft, base, request)?;
         self.enforce(verdict)?;
-        Ok(Judged { draft, facts })
+        Ok(Judged { draft: with_files(draft, &facts), facts })
     }
 
     /// The verdict on a launch, and what was opened for it.
@@ -156,6 +156,22 @@ impl<'g> Judge<'g> {
     /// Kind `PolicyRefused` with every violation.
     pub fn exec(&self, draft: &Draft, own: Option<&Process>, request: &Request) -> Result<()> {
         self.enforce(policy::judge_exec(draft, own, request, self.policy()))
+    }
+
+    /// The hooks of a container that exists, each with the content that was judged.
+    ///
+    /// # Errors
+    /// A file that cannot be read; kind `PolicyRefused` with every violation.
+    pub fn hooks(&self, mut hooks: Vec<DraftHook>) -> Result<Vec<DraftHook>> {
+        let Some(policy) = self.policy() else { return Ok(hooks) };
+        let mut barred = vec![];
+        let files = resolve::hooks(&hooks, &policy::select_hooks(&hooks, policy), &mut barred)?;
+        let request = Request::new(Verb::Run, PathBuf::from("/"), PathBuf::new());
+        self.enforce(policy::judge_hooks(&hooks, &files, &barred, &request, policy))?;
+        for (hook, file) in hooks.iter_mut().zip(files) {
+            hook.judged = file;
+        }
+        Ok(hooks)
     }
 
     /// Judges new limits.
@@ -222,6 +238,14 @@ impl<'g> Judge<'g> {
             ..Request::new(verb, base, state_root)
         })
     }
+}
+
+/// What was judged of a hook is what is run.
+fn with_files(mut draft: Draft, facts: &Facts) -> Draft {
+    for (hook, file) in draft.hooks.iter_mut().zip(&facts.hooks) {
+        hook.judged.clone_from(file);
+    }
+    draft
 }
 
 /// The profile that annotations choose.

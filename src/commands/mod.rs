@@ -45,6 +45,7 @@ pub mod sockets;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod state_root;
 pub mod text_file;
 pub mod update;
 pub mod wishes;

@@ -12,7 +12,7 @@ use crate::cli::{Global, StartArgs};
 use crate::draft::{self, Extras};
 use crate::error::{Call, Error, ExitCode, Kind, Result};
 use crate::launch::{self, HookPlace};
-use crate::plan::{Agent, Records};
+use crate::plan::{Agent, HookKind, Records};
 use crate::state::{Action, ContainerDir, ContainerKind, Phase, State, Status};
 use crate::sys;
 
@@ -27,9 +27,10 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
     let dir = root.open_container(&args.id.to_string())?;
     let before = dir.load()?;
-    match started(global, &dir)
-        .and_then(|state| hooks::poststart(&hooks::kept(&dir, &state)?, &state, &HookPlace::default()))
-    {
+    // Judged, and read, before anything runs.
+    let poststart = hooks::kept(&dir, &before, HookKind::Poststart)?;
+    let run = |state| hooks::poststart(&poststart, &state, &HookPlace::default());
+    match started(global, &dir).and_then(run) {
         // runtime.md, "Lifecycle", steps 9 and 10: stopped, destroyed, an error.
         Err(error) if error.class() == Kind::HookFailed => {
             let host = Host::read()?;

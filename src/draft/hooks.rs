@@ -1,13 +1,34 @@
 //! `hooks`: config.md, "POSIX-platform Hooks".
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use oci_spec::runtime::Spec;
 
 use crate::error::{Error, Result};
 use crate::plan::{Hook, HookKind};
 use crate::sys::exec::CStringArray;
+
+/// The content of a hook's file, once and for all.
+#[derive(Debug, Clone)]
+pub struct JudgedHook {
+    /// A file in memory that nobody can change any more.
+    pub program: Arc<OwnedFd>,
+    /// Of its content: 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Of two with one digest the content is the same.
+impl PartialEq for JudgedHook {
+    fn eq(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256
+    }
+}
+
+impl Eq for JudgedHook {}
 
 /// One hook of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +41,8 @@ pub struct DraftHook {
     pub index: u16,
     /// The program, absolute.
     pub path: CString,
+    /// What was judged by a policy, and is run in the place of what lies at the path then.
+    pub judged: Option<JudgedHook>,
     /// argv; the path where the configuration names none.
     pub args: Vec<CString>,
     /// environ: what the configuration says and nothing else.
@@ -29,12 +52,18 @@ pub struct DraftHook {
 }
 
 impl DraftHook {
+    /// The path of the program.
+    pub fn program(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.path.as_bytes()))
+    }
+
     /// Rendered for running it.
     pub fn ready(&self) -> Hook {
         Hook {
             kind: self.kind,
             index: self.index,
             path: self.path.clone(),
+            program: self.judged.as_ref().map(|judged| Arc::clone(&judged.program)),
             argv: CStringArray::new(self.args.clone()),
             envp: CStringArray::new(self.env.clone()),
             timeout_ms: self.timeout_ms,
@@ -83,7 +112,7 @@ fn one(kind: HookKind, index: usize, hook: &oci_spec::runtime::Hook) -> Result<D
     }
     let env = list(hook.env().as_ref(), "env")?;
     let timeout_ms = hook.timeout().map(|seconds| timeout(seconds, &field)).transpose()?;
-    Ok(DraftHook { field, kind, index: number, path, args, env, timeout_ms })
+    Ok(DraftHook { field, kind, index: number, path, judged: None, args, env, timeout_ms })
 }
 
 fn timeout(seconds: i64, field: &str) -> Result<u64> {

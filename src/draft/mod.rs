@@ -22,7 +22,7 @@ mod sysctl;
 pub use annotations::{OURS, PROFILE, REPORT, STDERR_MAX, STDOUT_MAX, TIMEOUT};
 pub use build::build;
 pub use capabilities::mask as capability_mask;
-pub use hooks::{DraftHook, hooks};
+pub use hooks::{DraftHook, JudgedHook, hooks};
 pub use mount_options::MountOptions;
 pub use sysctl::DraftSysctl;
 

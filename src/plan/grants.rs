@@ -33,4 +33,6 @@ pub struct Grants {
     pub binds: Vec<Way>,
     /// To each namespace that is joined.
     pub joins: Vec<Way>,
+    /// Whether each hook's path is granted, so that its file is read.
+    pub hooks: Vec<bool>,
 }

@@ -3,6 +3,8 @@
 
 use std::ffi::CString;
 use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use crate::sys::exec::CStringArray;
 
@@ -63,6 +65,8 @@ pub struct Hook {
     pub index: u16,
     /// The program, absolute.
     pub path: CString,
+    /// The very file that was judged, sealed; without it the path is executed.
+    pub program: Option<Arc<OwnedFd>>,
     /// argv.
     pub argv: CStringArray,
     /// environ.

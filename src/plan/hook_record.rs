@@ -142,7 +142,15 @@ mod tests {
 
     fn hook(kind: HookKind, index: u16) -> Hook {
         let none = || CStringArray::new(vec![]);
-        Hook { kind, index, path: c"/h".to_owned(), argv: none(), envp: none(), timeout_ms: None }
+        Hook {
+            kind,
+            index,
+            path: c"/h".to_owned(),
+            program: None,
+            argv: none(),
+            envp: none(),
+            timeout_ms: None,
+        }
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub use select::select;
 pub use violation::{Verdict, Violation};
 
 use crate::cgroup::Limits;
-use crate::draft::{Draft, Process};
-use crate::resolve::Facts;
+use crate::draft::{Draft, DraftHook, JudgedHook, Process};
+use crate::plan::Grants;
+use crate::resolve::{Barred, Facts};
 
 /// Judges a launch: by the built-in rules of its door, and by the policy where there is one.
 pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: Option<&Policy>) -> Verdict {
@@ -54,4 +55,21 @@ pub fn judge_exec(
 /// Judges a change of limits.
 pub fn judge_update(limits: &Limits, request: &Request, policy: Option<&Policy>) -> Verdict {
     policy.map_or(Verdict::Allowed, |policy| judge::judge_update(limits, request, policy))
+}
+
+/// Which hooks of a container that exists are read, to be judged.
+pub fn select_hooks(hooks: &[DraftHook], policy: &Policy) -> Grants {
+    let granted = policy.layers.first().map(|host| select::hooks(hooks, host)).unwrap_or_default();
+    Grants { judged: true, hooks: granted, ..Grants::default() }
+}
+
+/// Judges them.
+pub fn judge_hooks(
+    hooks: &[DraftHook],
+    files: &[Option<JudgedHook>],
+    barred: &[Barred],
+    request: &Request,
+    policy: &Policy,
+) -> Verdict {
+    judge::judge_hooks(hooks, files, barred, request, policy)
 }

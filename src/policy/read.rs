@@ -92,6 +92,7 @@ pub(super) fn rules(section: &mut Section<'_, '_>, filling: Filling) -> Result<R
         process: sub(section, "process", process)?,
         seccomp: seccomp(section)?,
         devices: sub(section, "devices", |section| section.key("allow", vec![]))?,
+        cgroups: sub(section, "cgroups", |section| section.key("path", Places(vec![])))?,
         limits: sub(section, "limits", limits)?,
         rlimits: sub(section, "rlimits", |section| rlimits(section, filling))?,
         sysctls: sub(section, "sysctls", |section| section.key("allow", Names(vec![])))?,
@@ -380,7 +381,13 @@ fn with_defaults(mut written: Vec<(u32, Option<u64>)>) -> Vec<(u32, Option<u64>)
 fn hook(section: &mut Section<'_, '_>) -> Result<HookGrant> {
     let sha256 = section.required::<String>("sha256")?.value;
     match is_digest(&sha256, "") {
-        true => Ok(HookGrant { line: section.line(), path: section.required("path")?.value, sha256 }),
+        true => Ok(HookGrant {
+            line: section.line(),
+            path: section.required("path")?.value,
+            sha256,
+            args: section.optional("args")?.map(|at| at.value).unwrap_or_default(),
+            env: section.optional("env")?.map(|at| at.value).unwrap_or_default(),
+        }),
         false => Err(section.wrong("`sha256` must be 64 hexadecimal digits")),
     }
 }

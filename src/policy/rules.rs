@@ -246,6 +246,10 @@ pub struct HookGrant {
     pub path: PathBuf,
     /// 64 hexadecimal digits.
     pub sha256: String,
+    /// `args`: those after the first.
+    pub args: Vec<String>,
+    /// `env`: whole entries.
+    pub env: Vec<String>,
 }
 
 /// An entry of `devices.allow`.
@@ -374,6 +378,7 @@ pub struct Rules {
     pub process: ProcessRules,
     pub seccomp: SeccompRules,
     pub devices: Key<Vec<DeviceGrant>>,
+    pub cgroups: Key<Places>,
     pub limits: LimitRules,
     pub rlimits: RlimitRules,
     pub sysctls: Key<Names>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::document::{Layer, Mode, Policy};
 use super::request::{Request, absolute, odd};
 use super::rules::{BindGrant, JoinGrant};
-use crate::draft::{Draft, DraftMount, MountSource};
+use crate::draft::{Draft, DraftHook, DraftMount, MountSource};
 use crate::plan::{Grants, Way};
 use crate::sys::mount::MOUNT_ATTR_NODEV;
 
@@ -25,7 +25,14 @@ pub fn select(draft: &Draft, request: &Request, policy: &Policy) -> Grants {
             .iter()
             .map(|join| way(&join.path, to_namespace(host, &join.path, join.nstype)))
             .collect(),
+        hooks: hooks(&draft.hooks, host),
     }
+}
+
+/// Which hooks' paths are granted.
+pub(super) fn hooks(list: &[DraftHook], host: &Layer) -> Vec<bool> {
+    let grants = host.rules.hook.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
+    list.iter().map(|hook| grants.iter().any(|grant| grant.path.as_path() == hook.program())).collect()
 }
 
 fn way(path: &Path, place: Option<&Path>) -> Way {

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::below::{Mounts, Submount};
 use super::beneath::{self, Barred, Reached};
 use super::joined_maps;
+use super::judged_hook::judged_hook;
 use super::walk::{self, FollowedLink};
-use crate::draft::{Door, Draft, DraftDevice, DraftMount, Join, MountSource};
+use crate::draft::{Door, Draft, DraftDevice, DraftHook, DraftMount, Join, JudgedHook, MountSource};
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::{Grants, IdMaps, Way};
+use crate::plan::{Grants, HookKind, IdMaps, Way};
 use crate::sys;
 use crate::sys::caller::AsCaller;
 use crate::sys::clone::CLONE_NEWUSER;
@@ -82,6 +83,8 @@ pub struct Facts {
     pub devices: Vec<Option<Pinned>>,
     /// What a policy's way did not lead to.
     pub barred: Vec<Barred>,
+    /// For each hook of the Draft, its file, where a policy may grant it.
+    pub hooks: Vec<Option<JudgedHook>>,
     /// Indexes of the namespaces to join that are the host's own, where a policy asks.
     pub of_the_host: Vec<usize>,
 }
@@ -109,6 +112,7 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>, grants: &Grants) -> Result<Fac
         }
     }
     joins(draft, grants, &mut facts)?;
+    facts.hooks = hooks(&draft.hooks, grants, &mut facts.barred)?;
     // mknod(2) is for root of the initial user namespace: neither a new one nor this process's own may.
     let bind_devices = draft.has_user_namespace() || draft.rootless;
     let devices =
@@ -270,6 +274,32 @@ fn joins(draft: &Draft, grants: &Grants, facts: &mut Facts) -> Result<()> {
         facts.joins.push(fd);
     }
     Ok(())
+}
+
+/// The files of the hooks that a policy may grant. A startContainer hook is a file of the container's.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn hooks(
+    list: &[DraftHook],
+    grants: &Grants,
+    barred: &mut Vec<Barred>,
+) -> Result<Vec<Option<JudgedHook>>> {
+    let named = list.iter().enumerate().map(|(index, hook)| {
+        if !grants.hooks.get(index).copied().unwrap_or(false) || hook.kind == HookKind::StartContainer {
+            return Ok(None);
+        }
+        let field = format!("{}/path", hook.field);
+        let path = hook.program();
+        match judged_hook(path) {
+            Err(error) if matches!(error.errno(), Some(Errno::ELOOP)) => {
+                barred.push(Barred { field, errno: Errno::ELOOP });
+                Ok(None)
+            }
+            read => read.map(Some).on(path.display()).at(field),
+        }
+    });
+    named.collect()
 }
 
 fn open(path: &Path, from: BorrowedFd<'_>, resolve: ResolveFlag) -> Result<OwnedFd> {

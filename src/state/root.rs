@@ -1,17 +1,18 @@
 //! The state root: found, made and verified before anything in it is believed.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::geteuid;
 
 use super::files;
 use super::id;
-use crate::error::{Call, Context, Error, Result};
+use crate::error::{Call, Context, Error, Kind, Result};
 
 /// Owner only.
 const PRIVATE_DIR: Mode = Mode::S_IRWXU;
@@ -52,6 +53,40 @@ impl StateRoot {
         })?;
         files::verify_private_dir(&dir).on(path.display())?;
         Ok(Self { dir, path })
+    }
+
+    /// Where it is when nobody says otherwise.
+    ///
+    /// # Errors
+    /// /proc cannot be read.
+    pub fn default_path() -> Result<PathBuf> {
+        Place::here().map(|place| place.path())
+    }
+
+    /// That nobody but root put it there: no component of its path is a link, and each directory above is
+    /// root's and writable by nobody else, unless it is sticky: of one like /tmp what is root's stays.
+    ///
+    /// # Errors
+    /// Whose fault which directory is.
+    pub fn verify_way(&self) -> Result<()> {
+        let mut place = PathBuf::from("/");
+        let mut dir = open_dir(&place).call("openat2").on("/")?;
+        for name in self.path.components().filter(|part| matches!(part, Component::Normal(_))) {
+            place.push(name);
+            dir = open_below(&dir, name.as_os_str()).call("openat2").on(place.display())?;
+            let stat = fstat(&dir).call("fstat")?;
+            let open = stat.st_mode & 0o022 != 0 && stat.st_mode & libc::S_ISVTX == 0;
+            if stat.st_uid != 0 || open {
+                return Err(Error::setup("is not root's alone").object(place.display()).field("--root"));
+            }
+        }
+        let (found, own) = (fstat(&dir).call("fstat")?, fstat(&self.dir).call("fstat")?);
+        match (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) {
+            true => Ok(()),
+            false => Err(Error::new(Kind::IdentityChanged, "another directory stands there")
+                .object(self.path.display())
+                .field("--root")),
+        }
     }
 
     /// Where it is, for messages.
@@ -106,6 +141,12 @@ fn open_dir(path: &Path) -> std::result::Result<File, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     openat2(AT_FDCWD, path, how).map(File::from)
+}
+
+fn open_below(dir: &File, name: &OsStr) -> std::result::Result<File, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    openat2(dir, name, OpenHow::new().flags(flags).resolve(resolve)).map(File::from)
 }
 
 /// mkdir -p: missing parents are made private too, as runc does for `--root`.

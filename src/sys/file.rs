@@ -246,6 +246,28 @@ pub fn dup_onto(fd: BorrowedFd<'_>, number: u8) -> Result<()> {
     }
 }
 
+/// The number under which a program is executed from its descriptor.
+pub const PROGRAM: u32 = 3;
+const RAW_PROGRAM: i32 = 3;
+
+/// \[child\] Makes [`PROGRAM`] a copy of `fd`, open across execve. What had that number is closed.
+///
+/// # Errors
+/// EBADF, EMFILE.
+pub fn dup_as_program(fd: BorrowedFd<'_>) -> Result<()> {
+    if fd.as_raw_fd() == RAW_PROGRAM {
+        // SAFETY: takes no memory; clears FD_CLOEXEC.
+        return done(unsafe { libc::syscall(libc::SYS_fcntl, RAW_PROGRAM, libc::F_SETFD, 0) });
+    }
+    dup3(fd, RAW_PROGRAM, 0)
+}
+
+/// \[child\] What [`dup_as_program`] made.
+pub fn borrow_program() -> BorrowedFd<'static> {
+    // SAFETY: only behind `dup_as_program`, in a process that executes it next; a closed one gives EBADF.
+    unsafe { BorrowedFd::borrow_raw(RAW_PROGRAM) }
+}
+
 /// \[child\] A second descriptor for the same open file, close-on-exec, not one of the
 /// standard streams.
 ///

@@ -171,7 +171,7 @@ const fn by(option: &'static str, what: &'static str, script: &'static str) -> A
 }
 
 pub const ATTEMPTS: &[Attempt] = &[
-    by("root", "a state directory", r#"$P --root "$ROOTS/w/state" list"#),
+    by("root", "a state directory", r#"$P --root "$ROOTS/state" list"#),
     by("policy", "a policy that is quoted", r#"$P --policy "$ROOTS/toml" policy check bundle"#),
     by("log", "a log", r#"$P --log "$ROOTS/w/log" state none"#),
     by("log", "a log that is there", r#"$P --log "$ROOTS/secret" state none"#),

@@ -24,7 +24,7 @@ const POLICY: &str = r#"
 version = 1
 degraded = true
 [running]
-state_roots = ["/run/pinfold", "DIR/roots/w/state"]
+state_roots = ["/run/pinfold", "DIR/roots/state"]
 [root]
 directories = ["/"]
 readonly = false
@@ -66,6 +66,8 @@ memory = "unlimited"
 swap = "unlimited"
 pids = "unlimited"
 cpu = "unlimited"
+[cgroups]
+path = ["/"]
 [annotations]
 allow = ["*"]
 reports = ["/"]

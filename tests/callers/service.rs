@@ -120,7 +120,6 @@ impl Service {
         command.args(["sh", "-c", script]).current_dir(self.dir.path());
         command.env("DIR", self.dir.path()).env("INACCESSIBLE", paths.join(" ")).env("P", PINFOLD);
         command.env("CONFINED", if confined { "yes" } else { "" }).env("ID", self.dir.id("c"));
-        command.env("OUTSIDE", std::process::id().to_string());
         run(&mut command)
     }
 }

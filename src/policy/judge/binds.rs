@@ -1,6 +1,6 @@
 //! `[[bind]]`: each source by what was opened, never by its name alone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Bench;
 use crate::draft::{Door, Draft, DraftMount, MountSource, OwnerMap};
@@ -27,6 +27,7 @@ pub(super) fn binds(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
             bench.refuse(grant.line, "bind.link", &field, text, "a path through no link, beneath the grant");
         }
         if let Some(pinned) = facts.binds.get(index).and_then(Option::as_ref) {
+            state(bench, &field, "bind.state", pinned);
             found(bench, grant, &field, pinned);
             below(bench, grant, mount, &field, pinned);
         }
@@ -106,6 +107,19 @@ fn found(bench: &mut Bench<'_>, grant: &BindGrant, field: &str, pinned: &Pinned)
     if source.file_type == libc::S_IFREG && pinned.nlink > 1 && !grant.hard_links {
         let text = format!("{name} has {} names", pinned.nlink);
         bench.refuse(grant.line, "bind.hard_links", field, text, "files with one name");
+    }
+}
+
+/// The records of containers, and what holds or is held by them: who writes there says what `delete` kills,
+/// and who reads there has every configuration and the sockets on which containers wait.
+pub(super) fn state(bench: &mut Bench<'_>, field: &str, rule: &'static str, pinned: &Pinned) {
+    let path = &pinned.identity.path;
+    let is_near = |root: &&PathBuf| path.starts_with(root) || root.starts_with(path);
+    let own = Some(&bench.request.state_root).filter(|root| !root.as_os_str().is_empty());
+    let near = bench.roots.iter().chain(own).find(is_near).filter(|_| bench.first).cloned();
+    if let Some(root) = near {
+        let asked = format!("{} holds or lies in {}", path.display(), root.display());
+        bench.refuse(0, rule, field, asked, "nothing of pinfold's own state");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::cgroup::{DeviceAccess, DeviceKind, DeviceRule, Limits};
-use crate::draft::{Draft, DraftMount};
+use crate::draft::{Door, Draft, DraftMount};
 use crate::policy::rules::{At, DeviceGrant};
 use crate::policy::select::is_device;
 use crate::resolve::{Facts, Pinned};
@@ -20,8 +20,24 @@ pub(super) fn devices(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
             bound(bench, allow, mount, pinned);
         }
     }
-    let without = Limits::default();
-    rules(bench, if bench.request.has_cgroup { &draft.limits } else { &without });
+    match bench.request.has_cgroup {
+        true => rules(bench, &draft.limits),
+        false => without_rules(bench, allow, draft),
+    }
+}
+
+/// No cgroup, no device rule in force: root of the host may make and use any, whoever else what is there.
+/// The mounts of a sandbox have no devices, and a caller without privilege has its own rights.
+fn without_rules(bench: &mut Bench<'_>, allow: &At<Vec<DeviceGrant>>, draft: &Draft) {
+    let all = |kind| {
+        let whole = |rule: &DeviceRule| rule.kind == kind && rule.major.is_none() && rule.minor.is_none();
+        allow.value.iter().any(|DeviceGrant(rule)| whole(rule) && rule.access == DeviceAccess::ALL)
+    };
+    let everything = all(DeviceKind::Char) && all(DeviceKind::Block);
+    if draft.door == Door::Oci && !draft.rootless && !everything {
+        let asked = "no cgroup, and so no device rule";
+        bench.refuse(allow.line, "devices.allow", "/linux/resources/devices", asked, "a cgroup");
+    }
 }
 
 fn kind(file_type: u32) -> Option<DeviceKind> {

@@ -33,8 +33,7 @@ fn of_a_draft(draft: &Draft) {
         seccomp: _,  // seccomp.*
         landlock: _, // landlock.required
         limits: _,
-        // A place in the cgroup tree, below which pinfold stays; limits hold wherever it is.
-        cgroup_path: _,
+        cgroup_path: _, // cgroups.path
         init: _,        // pinfold's own
         hooks: _,       // hook.*
         net_devices: _, // network.devices
@@ -69,7 +68,7 @@ fn of_a_mount(mount: &DraftMount, options: &MountOptions) {
         recursive_attr: _, // the same
         propagation: _,    // mounts.propagation
         data: _,           // mounts.data
-        tmpcopyup: _,      // what the container's own root has
+        tmpcopyup: _,      // mounts.tmpcopyup
         idmap: _,          // bind.idmap, by the source's owner map
         ridmap: _,         // the same
     } = options;

@@ -3,6 +3,7 @@
 
 mod binds;
 mod caller;
+mod cgroups;
 mod devices;
 mod doors;
 mod exec;
@@ -17,6 +18,7 @@ mod seccomp;
 mod user;
 
 use std::fmt::Display;
+use std::path::PathBuf;
 
 pub use seccomp::lets_run;
 
@@ -25,13 +27,15 @@ use super::request::Request;
 use super::rules::Verb;
 use super::violation::{Verdict, Violation};
 use crate::cgroup::Limits;
-use crate::draft::{Draft, Process};
-use crate::resolve::Facts;
+use crate::draft::{Draft, DraftHook, JudgedHook, Process};
+use crate::resolve::{Barred, Facts};
 
 /// One layer at work.
 struct Bench<'a> {
     layer: &'a Layer,
     request: &'a Request,
+    /// The state directories that the policy lists.
+    roots: Vec<PathBuf>,
     /// Whether it is the host's own: rules that always hold are told once.
     first: bool,
     found: Vec<Violation>,
@@ -71,8 +75,9 @@ pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: &Policy) -
         limits::limits(bench, limits);
         limits::of_the_launch(bench);
         limits::rdt(bench, draft.rdt.is_some());
+        cgroups::place(bench, draft);
         process::sysctls(bench, draft);
-        hooks::hooks(bench, draft);
+        hooks::hooks(bench, &draft.hooks, &facts.hooks, &facts.barred);
         the_program(bench, draft);
         if bench.first {
             caller::launch(bench, draft);
@@ -91,6 +96,23 @@ pub fn judge_exec(draft: &Draft, own: Option<&Process>, request: &Request, polic
         }
     };
     in_each_layer(request, policy, each)
+}
+
+/// Judges the hooks of a container that exists, before they run.
+pub fn judge_hooks(
+    hooks: &[DraftHook],
+    files: &[Option<JudgedHook>],
+    barred: &[Barred],
+    request: &Request,
+    policy: &Policy,
+) -> Verdict {
+    let mut found = vec![];
+    for (index, layer) in policy.layers.iter().enumerate() {
+        let mut bench = Bench { layer, request, roots: vec![], first: index == 0, found: vec![] };
+        hooks::hooks(&mut bench, hooks, files, barred);
+        found.append(&mut bench.found);
+    }
+    Verdict::of(found, policy.mode)
 }
 
 /// Judges a change of limits: what it leaves alone is not judged again.
@@ -113,7 +135,8 @@ fn the_program(bench: &mut Bench<'_>, draft: &Draft) {
 fn in_each_layer(request: &Request, policy: &Policy, each: impl Fn(&mut Bench<'_>)) -> Verdict {
     let mut found = vec![];
     for (index, layer) in policy.layers.iter().enumerate() {
-        let mut bench = Bench { layer, request, first: index == 0, found: vec![] };
+        let roots = policy.running.state_roots.as_ref().map(|roots| roots.value.clone()).unwrap_or_default();
+        let mut bench = Bench { layer, request, roots, first: index == 0, found: vec![] };
         if bench.first {
             doors::once(&mut bench, policy);
             caller::known(&mut bench, policy);

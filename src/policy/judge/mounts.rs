@@ -22,6 +22,7 @@ pub(super) fn mounts(bench: &mut Bench<'_>, draft: &Draft) {
             let earlier = draft.mounts.get(..index).unwrap_or_default();
             destination(bench, mount, earlier);
             remount(bench, mount);
+            copies(bench, mount, earlier);
         }
     }
     propagation(bench, draft.root.propagation, "/linux/rootfsPropagation");
@@ -106,6 +107,18 @@ fn remount(bench: &mut Bench<'_>, mount: &DraftMount) {
             "remount",
             "the mount's final options with the mount itself",
         );
+    }
+}
+
+/// What `tmpcopyup` copies out of a bind has none of the bind's floor: setuid files and devices would work.
+fn copies(bench: &mut Bench<'_>, mount: &DraftMount, earlier: &[DraftMount]) {
+    let is_bind = |other: &&DraftMount| matches!(other.source, MountSource::Bind { .. });
+    let mut binds = earlier.iter().filter(is_bind);
+    let below = binds.find(|other| mount.destination.starts_with(&other.destination));
+    if let Some(bind) = below.filter(|_| mount.options.tmpcopyup) {
+        let field = format!("{}/options", mount.field);
+        let asked = format!("a copy of what is bound on {}", bind.destination.display());
+        bench.refuse(0, "mounts.tmpcopyup", field, asked, "copies of the root's own");
     }
 }
 

@@ -1,6 +1,7 @@
 //! `[root]`.
 
 use super::Bench;
+use super::binds::state;
 use crate::draft::Draft;
 use crate::policy::builtin;
 use crate::policy::request::odd;
@@ -56,6 +57,9 @@ fn directory(bench: &mut Bench<'_>, path: &std::path::Path, facts: &Facts) {
             asked,
             "a path through no link, beneath the grant",
         );
+    }
+    if let Some(root) = &facts.root {
+        state(bench, FIELD, "root.state", root);
     }
     if let Some(root) = &facts.root
         && let Some(kernel) = builtin::kernel_filesystem(root)
