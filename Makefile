@@ -4,6 +4,9 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 # Seconds per fuzz target, for `make fuzz`.
 FUZZ_SECONDS ?= 60
+# Multiplies the swaps of bind sources: 25 launches of 16 mounts each; launches through each client.
+SWAPS ?= 25
+CLIENT_SWAPS ?= 300
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # .cargo/config.toml builds for a named target, so cargo adds its name to the path.
@@ -57,6 +60,10 @@ vm:
 soak:
 	tests/setup.sh host
 	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak -- --nocapture
+	PINFOLD_TEST_COUNT=$(SWAPS) cargo test --profile release-fast --locked --test swaps -- --nocapture
+	tests/setup.sh clients
+	cargo build --profile release-fast --locked
+	COUNT=$(CLIENT_SWAPS) DEADLINE=86400 tests/clients/run.sh $(FAST) swaps/v1
 
 # Verb, call and errno, and what the launch came to: faults.tsv below target.
 faults:

@@ -56,9 +56,14 @@ def measure(command, leaves_container=False):
     actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
     begin = time.perf_counter()
     child = os.posix_spawnp(command[0], command, ENVIRONMENT, file_actions=actions)
-    _, status, usage = os.wait4(child, 0)
+    cpu, status = 0.0, None
+    while status is None:
+        # Orphans are reaped at once, as an init does: who waits for their end does not wait for this program.
+        pid, ended, usage = os.wait4(-1, 0)
+        cpu += cpu_of(usage)
+        status = ended if pid == child else None
     wall = time.perf_counter() - begin
-    cpu = cpu_of(usage) + reap_orphans(os.WNOHANG if leaves_container else 0)
+    cpu += reap_orphans(os.WNOHANG if leaves_container else 0)
     text = os.pread(errors, 4096, 0).decode(errors="replace")
     os.close(errors)
     os.close(null)
@@ -84,7 +89,7 @@ def reap_orphans(flags):
         cpu += cpu_of(usage)
 
 
-def write_bundle(folder, arguments):
+def write_bundle(folder, arguments, change=lambda config: None):
     """runc's default configuration, on which every client builds, without its terminal."""
     if os.path.lexists(f"{folder}/config.json"):
         os.unlink(f"{folder}/config.json")
@@ -93,6 +98,7 @@ def write_bundle(folder, arguments):
         config = json.load(file)
     config["process"]["terminal"] = False
     config["process"]["args"] = arguments
+    change(config)
     with open(f"{folder}/config.json", "w") as file:
         json.dump(config, file)
 
@@ -145,10 +151,157 @@ def contest(contenders, rounds, leaves_container=False):
     return {"samples": samples, "failures": failures}
 
 
+def lives(runtimes, rounds):
+    """create, start and delete of one container after the other: each verb's contest."""
+    verbs = {"create": ["--bundle", "/sleeping"], "start": [], "delete": ["--force"]}
+    outcomes = {verb: {"samples": {}, "failures": {}} for verb in verbs}
+
+    def live(runtime):
+        return {verb: measure([*runtime, verb, *tail, "life"], True) for verb, tail in verbs.items()}
+
+    able = []
+    for runtime in runtimes:
+        try:
+            live(runtime)  # warms the caches, and is not counted
+            able.append(runtime)
+        except (Failed, OSError) as error:
+            for outcome in outcomes.values():
+                outcome["failures"][name_of(runtime)] = str(error)
+    for outcome in outcomes.values():
+        # In the order of the contenders, which decides who is compared with whom.
+        outcome["samples"] = {name_of(runtime): [] for runtime in able}
+    for turn in range(rounds):
+        for place in range(len(able)):
+            runtime = able[(turn + place) % len(able)]
+            for verb, sample in live(runtime).items():
+                outcomes[verb]["samples"][name_of(runtime)].append(sample)
+    return outcomes
+
+
+def memory(runtimes):
+    """KiB: the most that `create` had, and what its child has while it waits for `start`."""
+    rows = {}
+    for runtime in runtimes:
+        # busybox forks: this program's own size would count as that of a process that it executes itself.
+        timed = ["busybox", "time", "-f", "%M", "-o", "/tmp/peak"]
+        try:
+            measure([*timed, *runtime, "create", "--bundle", "/sleeping", "waiting"], True)
+        except (Failed, OSError):
+            rows[name_of(runtime)] = None
+            continue
+        with open("/tmp/peak") as file:
+            # It takes what wait4(2) says in KiB for pages.
+            peak = int(file.read().split()[-1]) * 1024 // os.sysconf("SC_PAGE_SIZE")
+        state = subprocess.run([*runtime, "state", "waiting"], env=ENVIRONMENT, capture_output=True, check=True)
+        row = {"peak": peak, **waiting(json.loads(state.stdout)["pid"])}
+        measure([*runtime, "delete", "--force", "waiting"], True)
+        rows[name_of(runtime)] = row
+    return rows
+
+
+def waiting(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        sizes = {line.split(":")[0]: int(line.split()[1]) for line in file if line.endswith(" kB\n")}
+    own = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return {"rss": sizes["Rss"], "pss": sizes["Pss"], "private": own, "dirty": sizes["Private_Dirty"]}
+
+
+def show_memory(rows):
+    print(f"{'memory KiB':<10}{'create':>9}{'waiting: rss':>14}{'pss':>7}{'private':>9}{'dirty':>7}")
+    for name, row in rows.items():
+        if row is None:
+            print(f"  {name:<8} could not take part")
+        else:
+            print(f"  {name:<8}{row['peak']:9}{row['rss']:14}{row['pss']:7}{row['private']:9}{row['dirty']:7}")
+
+
+POLICY = """version = 1
+[root]
+directories = ["/bundle"]
+[user]
+uids = ["0"]
+gids = ["0"]
+[namespaces]
+new = ["mount", "pid", "ipc", "uts", "cgroup"]
+[capabilities]
+bounding = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+effective = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+permitted = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+ambient = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+[seccomp]
+required = false
+deny = []
+[limits]
+memory = "unlimited"
+swap = "unlimited"
+pids = "unlimited"
+cpu = "unlimited"
+[rlimits]
+max = { NOFILE = 1024 }
+[sysctls]
+allow = ["net.ipv4.ip_unprivileged_port_start"]
+"""
+# With these and a bind that the last of them grants, 200 rules are in force.
+GRANTS = 180
+
+
+def policy_text():
+    grants = [f'[[bind]]\npath = "/srv/{number:03}"\naccess = "rw"\ndestinations = ["/work"]\n' for number in range(GRANTS)]
+    return POLICY + "".join(grants)
+
+
+def policed(rounds):
+    """The same launch without a policy and under one: seconds, in pairs whose order turns."""
+    if not os.path.isdir("/etc/pinfold"):
+        os.mkdir("/etc/pinfold", 0o755)
+    os.makedirs(f"/srv/{GRANTS - 1:03}", exist_ok=True)
+
+    def change(config):
+        config["mounts"].append({"destination": "/work", "type": "bind", "source": f"/srv/{GRANTS - 1:03}",
+                                 "options": ["rbind", "rw", "nosuid", "nodev"]})
+
+    write_bundle("/bundle", ["true"], change)
+    with open("/etc/pinfold/ready", "w") as file:
+        file.write(policy_text())
+    command = [*PINFOLD, "run", "--bundle", "/bundle", "bench"]
+    samples = {"absent": [], "present": []}
+
+    def once(state):
+        if state == "present":
+            os.rename("/etc/pinfold/ready", "/etc/pinfold/policy.toml")
+        try:
+            return measure(command)
+        finally:
+            if state == "present":
+                os.rename("/etc/pinfold/policy.toml", "/etc/pinfold/ready")
+
+    for turn in range(rounds + 1):
+        order = ["absent", "present"] if turn % 2 else ["present", "absent"]
+        pair = {state: once(state) for state in order}
+        if turn:  # the first warms the caches
+            for state, sample in pair.items():
+                samples[state].append(sample)
+    return samples
+
+
+def show_policy(samples):
+    def median(state, column):
+        return statistics.median(sample[column] for sample in samples[state])
+
+    pairs = list(zip(samples["absent"], samples["present"]))
+    print(f"policy of 200 rules, {len(pairs)} pairs")
+    for column, name in enumerate(("wall", "cpu")):
+        without, under = median("absent", column), median("present", column)
+        ratio = statistics.median(pair[1][column] / pair[0][column] for pair in pairs)
+        print(f"  {name:<8}{without * 1e3:9.2f} ms without, {under * 1e3:.2f} ms under it: {100 * (ratio - 1):+.1f} %")
+
+
 def contests(rounds):
     runtimes = [PINFOLD, ["crun"], ["runc"]]
     write_bundle("/bundle", ["true"])
     yield "run", contest([[*r, "run", "--bundle", "/bundle", "bench"] for r in runtimes], rounds)
+    write_bundle("/sleeping", ["sleep", "100000"])
+    yield from lives(runtimes, rounds).items()
     with Sleeping(runtimes) as sleeping:
         for verb, tail in (("exec", ["true"]), ("state", [])):
             outcome = contest([[*r, verb, sleeper_of(r), *tail] for r in sleeping.able], rounds, True)
@@ -206,6 +359,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root")
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--pairs", type=int, default=200, help="launches without a policy and under one")
     parser.add_argument("--json", required=True)
     options = parser.parse_args()
     # Opened before the machine's files are out of sight.
@@ -218,6 +372,10 @@ def main():
         result = {**summary(outcome["samples"]), **outcome}
         report["contests"][title] = result
         show(title, result)
+    report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"]])
+    show_memory(report["memory_kib"])
+    report["policy"] = policed(max(options.rounds, options.pairs))
+    show_policy(report["policy"])
     json.dump(report, output, indent=2)
     return any(name_of(PINFOLD) in result["failures"] for result in report["contests"].values())
 

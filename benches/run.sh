@@ -1,8 +1,9 @@
 #!/bin/bash
-# Compares whole processes: `pinfold run`, `exec` and `state` with crun's and runc's, `pinfold sandbox`
-# with bwrap. It reports; it never judges a time.
+# Compares whole processes: `pinfold run`, `create`, `start`, `delete`, `exec` and `state` with crun's and
+# runc's, and what they need of memory; `pinfold sandbox` with bwrap; a launch under a policy of 200 rules
+# with the same one without. It reports; it never judges a time.
 #
-#   benches/run.sh BINARY [--rounds N] [--json FILE]
+#   benches/run.sh BINARY [--rounds N] [--pairs N] [--json FILE]
 #
 # Everything happens in a private mount namespace, in a tree with Debian sid's own libraries (no peer
 # pays for a foreign loader), on a pure cgroup2 mount. The machine's own mounts and cgroups stay as
@@ -18,7 +19,7 @@ die() {
 }
 
 [ "$(id -u)" = 0 ] || die "needs root"
-[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--rounds N] [--json FILE]"
+[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--rounds N] [--pairs N] [--json FILE]"
 peers=$(realpath -e "$target/peers/sid") || die "no peers: run tests/setup.sh peers"
 mkdir -p "$target/bench"
 

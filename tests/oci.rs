@@ -506,3 +506,32 @@ fn a_container_without_a_process_is_created_and_cannot_be_started() {
         dir.assert_nothing_left();
     }
 }
+
+/// A container may wait for long: of pinfold's own code hardly anything stays in memory (smaps, proc_pid_smaps(5)),
+/// with a filter in front of the waiting too.
+#[test]
+fn what_waits_for_start_needs_little_memory() {
+    let dir = Dir::new();
+    let mut bundle = Bundle::script(&dir, "bundle", "true");
+    let id = dir.id("waits");
+    for filtered in [false, true] {
+        bundle.edit(|config| {
+            config["process"]["noNewPrivileges"] = json!(!filtered);
+            if filtered {
+                config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [{"names": ["reboot"], "action": "SCMP_ACT_ERRNO"}]});
+            }
+        });
+        dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+        let pid = dir.pid_of(&id);
+        let code = || -> u64 {
+            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss_File:")).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        await_that("its code is given back", || code() < 1024);
+        dir.pinfold(&["start", &id]).ok();
+        dir.pinfold(&["delete", "--force", &id]).ok();
+    }
+    dir.assert_nothing_left();
+}

@@ -67,7 +67,11 @@ impl Child<'_> {
     }
 
     /// `create` is done; `start` connects to the listener, says go, and gets the records.
-    pub(super) fn await_start(&mut self, listener: &OwnedFd) -> Done {
+    ///
+    /// What waits, perhaps for long, keeps no code that it does not run meanwhile. Where the kernel cannot give it
+    /// back, the container needs more memory and nothing else.
+    pub(super) fn await_start(&mut self, listener: &OwnedFd, lean: bool) -> Done {
+        let _kept = if lean { sys::pages::give_back() } else { Ok(()) };
         loop {
             let starter = sys::socket::accept(listener.as_fd())?;
             sys::socket::send_fd(starter.as_fd(), &[Meeting::Release as u8], Some(self.page))?;

@@ -145,7 +145,7 @@ impl Child<'_> {
             Step::FindProgram => self.find_program(),
             Step::Landlock { ruleset, rules, flags } => confine::landlock(ruleset, rules, *flags),
             Step::MeetForCheck => self.meet(Meeting::Check),
-            Step::AwaitStart { listener } => self.await_start(listener),
+            Step::AwaitStart { listener, lean } => self.await_start(listener, *lean),
             Step::StartContainerHook(hook, state) => self.start_container_hook(hook, state),
             Step::EnterPidNamespace => self.enter_pid_namespace(),
             Step::BecomeInit { detached, deadline_ms } => self.become_init(*detached, *deadline_ms),

@@ -337,7 +337,7 @@ fn kept(plan: &Plan, channel: &Channel) -> Vec<u32> {
     kept.extend(channel.kept());
     for planned in &plan.steps {
         match &planned.step {
-            Step::Landlock { ruleset: fd, .. } | Step::AwaitStart { listener: fd } => {
+            Step::Landlock { ruleset: fd, .. } | Step::AwaitStart { listener: fd, .. } => {
                 kept.push(fd.as_raw_fd().cast_unsigned());
             }
             _ => {}

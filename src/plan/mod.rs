@@ -357,7 +357,7 @@ pub enum Step {
     FindProgram,
     Landlock { ruleset: OwnedFd, rules: Vec<(CString, u64)>, flags: u32 },
     MeetForCheck,
-    AwaitStart { listener: OwnedFd },
+    AwaitStart { listener: OwnedFd, lean: bool },
     StartContainerHook(Hook, HookState),
     EnterPidNamespace,
     LateSeccomp(Vec<seccompiler::sock_filter>, u64),

@@ -10,6 +10,7 @@ use super::{Facts, Surroundings, devices, hooks, landlock, mounting, needed, tre
 use crate::draft::{Door, Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Covered, FreshFs, IdMaps, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
+use crate::seccomp::Profile;
 use crate::sys::clone;
 
 /// The steps in the making.
@@ -313,7 +314,7 @@ fn run_program(
     }
     list.add("", Step::MeetForCheck);
     if let Some(listener) = around.listener.take() {
-        list.add("", Step::AwaitStart { listener });
+        list.add("", Step::AwaitStart { listener, lean: may_be_lean(draft, process) });
     }
     hooks::before_program(list, draft, around);
     late_filter(list, draft, process)?;
@@ -328,6 +329,12 @@ fn run_program(
     list.add("", Step::ResetSignals);
     list.add("/process/args/0", Step::Exec);
     Ok(())
+}
+
+/// Whether what waits may call madvise(2): no filter stands in front of it, or one that lets it.
+fn may_be_lean(draft: &Draft, process: &Process) -> bool {
+    let lets = |profile: &Profile| profile.always_lets("madvise");
+    process.no_new_privs || draft.seccomp.as_ref().is_none_or(lets)
 }
 
 pub(super) fn c_string(text: &str) -> Result<CString> {

@@ -52,6 +52,16 @@ impl Profile {
         self.rules.iter().any(|rule| rule.action == Action::Notify)
     }
 
+    /// Whether a call runs whatever its arguments are.
+    pub fn always_lets(&self, name: &str) -> bool {
+        let about = |rule: &&Rule| rule.calls.iter().any(|call| call.name == name);
+        let mut rules = self.rules.iter().filter(about).peekable();
+        match rules.peek() {
+            None => self.default_action.lets_run(),
+            Some(_) => rules.all(|rule| rule.conditions.is_empty() && rule.action.lets_run()),
+        }
+    }
+
     /// Whether calls newer than the profile fail with ENOSYS, so that libraries use an older way
     /// (runc, libcontainer/seccomp/patchbpf). A tracer is expected to answer for itself.
     pub(super) fn newer_calls_fail_with_enosys(&self) -> bool {

@@ -14,14 +14,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 }
 binary=$1
 shift
-[ $# -gt 0 ] || set -- podman/v2 podman/v1 containerd/v1 docker/v1
+[ $# -gt 0 ] || set -- podman/v2 podman/v1 containerd/v1 docker/v1 swaps/v1
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 status=0
 for one in "$@"; do
-    timeout 600 "$here/enter.sh" "$binary" "${one#*/}" "$results" env HIERARCHY="${one#*/}" \
-        RUNTIME="${RUNTIME:-pinfold}" FILTER="${FILTER:-}" bash "/tests/clients/${one%/*}.sh" |
+    timeout "${DEADLINE:-600}" "$here/enter.sh" "$binary" "${one#*/}" "$results" env HIERARCHY="${one#*/}" \
+        RUNTIME="${RUNTIME:-pinfold}" FILTER="${FILTER:-}" COUNT="${COUNT:-}" bash "/tests/clients/${one%/*}.sh" |
         tee -a "$results/log" || status=1
 done
 

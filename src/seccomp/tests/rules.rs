@@ -211,3 +211,25 @@ fn a_call_that_may_be_refused_is_named() {
     assert_eq!(program.strictest(&CallSite::any("chdir")).unwrap(), Action::Notify);
     assert!(program.first_denied(&[CallSite::any("no_such_call")]).is_err());
 }
+
+#[test]
+fn a_call_is_always_let_only_where_no_rule_asks_for_its_arguments() {
+    let rows = [
+        ("ERRNO", "", false),
+        ("ALLOW", "", true),
+        ("LOG", "", true),
+        ("ERRNO", r#"{"names":["madvise"],"action":"SCMP_ACT_ALLOW"}"#, true),
+        ("ALLOW", r#"{"names":["madvise"],"action":"SCMP_ACT_KILL"}"#, false),
+        (
+            "ERRNO",
+            r#"{"names":["madvise"],"action":"SCMP_ACT_ALLOW","args":[{"index":2,"value":4,"op":"SCMP_CMP_NE"}]}"#,
+            false,
+        ),
+        ("ERRNO", r#"{"names":["read"],"action":"SCMP_ACT_ALLOW"}"#, false),
+    ];
+    for (default, rule, lets) in rows {
+        let text = format!(r#"{{"defaultAction":"SCMP_ACT_{default}","syscalls":[{rule}]}}"#);
+        let profile = Profile::from_json(&text).unwrap();
+        assert_eq!(profile.always_lets("madvise"), lets, "{default} {rule}");
+    }
+}
