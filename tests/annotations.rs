@@ -362,3 +362,28 @@ fn the_keeper_holds_nothing_that_is_not_its_own() {
     dir.pinfold(&["delete", "--force", &id]).ok();
     dir.assert_nothing_left();
 }
+
+/// kill -9 of the keeper takes the limits away; the next launch, or `gc`, takes the container.
+#[test]
+fn a_container_whose_keeper_was_killed_is_ended() {
+    let dir = Dir::new();
+    let (kept, unkept, plain) = (dir.id("kept"), dir.id("unkept"), dir.id("plain"));
+    for (id, asked) in [(&kept, vec![("timeout", "60s")]), (&unkept, vec![("timeout", "60s")]), (&plain, vec![])] {
+        create_and_start(&dir, &asking(&dir, "b", STUBBORN, &asked), id);
+    }
+    let state = fs::read(dir.state_root().join(&unkept).join("state.json")).unwrap();
+    let state: Value = serde_json::from_slice(&state).unwrap();
+    let keeper = i32::try_from(state["keeper"]["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper), nix::sys::signal::Signal::SIGKILL).unwrap();
+    await_that("the keeper is gone", || fs::metadata(format!("/proc/{keeper}/exe")).is_err());
+    assert_eq!(status(&dir, &unkept), "running");
+    dir.pinfold(&["gc"]).ok();
+    await_that("the container ends", || status(&dir, &unkept) == "stopped");
+    for id in [&kept, &plain] {
+        assert_eq!(status(&dir, id), "running");
+    }
+    for id in [&kept, &unkept, &plain] {
+        dir.pinfold(&["delete", "--force", id]).ok();
+    }
+    dir.assert_nothing_left();
+}

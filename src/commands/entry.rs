@@ -200,13 +200,29 @@ pub struct Swept {
 /// The state directory cannot be read.
 pub fn sweep(root: &StateRoot, host: &Host, thorough: Thorough) -> Result<Swept> {
     let mut swept = Swept::default();
-    for stale in state::stale(root)?.stale {
+    let found = state::stale(root)?;
+    for state in &found.unkept {
+        swept.kept.extend(end_unkept(host, state).err());
+    }
+    for stale in found.stale {
         match sweep_one(root, host, stale, thorough) {
             Ok(removed) => swept.removed += usize::from(removed),
             Err(error) => swept.kept.push(error),
         }
     }
     Ok(swept)
+}
+
+/// The caller asked for limits that nobody holds any more.
+fn end_unkept(host: &Host, state: &State) -> Result<()> {
+    if let Some(init) = state.init {
+        match super::kill::send(init, libc::SIGKILL) {
+            // It has ended meanwhile.
+            Err(error) if error.errno().is_none() => {}
+            other => other?,
+        }
+    }
+    open_cgroup(host, state)?.map_or(Ok(()), |cgroup| cgroup.kill())
 }
 
 fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thorough) -> Result<bool> {

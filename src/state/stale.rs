@@ -22,6 +22,8 @@ pub struct Stale {
 pub struct Sweep {
     /// To be removed.
     pub stale: Vec<Stale>,
+    /// Containers that live, and whose keeper does not: their limits are gone.
+    pub unkept: Vec<State>,
     /// Left alone, because they could not be judged: id and reason.
     pub unclear: Vec<(String, Error)>,
 }
@@ -30,7 +32,7 @@ pub struct Sweep {
 pub fn stale(root: &StateRoot) -> Result<Sweep> {
     let mut sweep = Sweep::default();
     for id in root.ids()? {
-        match judge(root, &id) {
+        match judge(root, &id, &mut sweep.unkept) {
             Ok(found) => sweep.stale.extend(found),
             Err(error) => sweep.unclear.push((id, error)),
         }
@@ -38,11 +40,17 @@ pub fn stale(root: &StateRoot) -> Result<Sweep> {
     Ok(sweep)
 }
 
-fn judge(root: &StateRoot, id: &str) -> Result<Option<Stale>> {
+fn judge(root: &StateRoot, id: &str, unkept: &mut Vec<State>) -> Result<Option<Stale>> {
     let Some(mut dir) = root.open_if_any(id)? else { return Ok(None) };
     // Read before the lock is touched: most entries are somebody's living container.
     let wanted = |state: &State| state.ephemeral || state.phase == Phase::Creating;
-    if dir.load_if_any()?.is_some_and(|state| !wanted(&state)) || dir.owner_lives()? {
+    let first = dir.load_if_any()?;
+    if let Some(state) = &first
+        && is_unkept(state)?
+    {
+        unkept.push(state.clone());
+    }
+    if first.is_some_and(|state| !wanted(&state)) || dir.owner_lives()? {
         return Ok(None);
     }
     // Alone with the root: a launcher that made its directory has its lock by now, too.
@@ -56,6 +64,14 @@ fn judge(root: &StateRoot, id: &str) -> Result<Option<Stale>> {
         return Ok(None);
     }
     Ok(Some(Stale { dir, state }))
+}
+
+/// A keeper ends after the first process: one that has ended while that is seen to live was killed.
+fn is_unkept(state: &State) -> Result<bool> {
+    match state.keeper {
+        Some(keeper) if !keeper.lives()? => first_process_lives(Some(state)),
+        _ => Ok(false),
+    }
 }
 
 fn first_process_lives(state: Option<&State>) -> Result<bool> {
@@ -176,5 +192,18 @@ mod tests {
         });
         sweep();
         assert!(open().ids().unwrap().is_empty(), "nothing is left for ever");
+    }
+
+    #[test]
+    fn only_what_lives_without_its_keeper_is_unkept() {
+        let dead = Some(Process { pid: i32::MAX, start_time: 1 });
+        let alive = Some(Process::current().unwrap());
+        let rows = [(None, alive, false), (alive, alive, false), (dead, alive, true), (dead, dead, false)];
+        for (keeper, init, expected) in rows {
+            let test = TestDir::new();
+            let root = StateRoot::open(Some(test.path())).unwrap();
+            let _owner = entry(&root, "a", Some(State { keeper, init, phase: Phase::Started, ..sample("a") }));
+            assert_eq!(stale(&root).unwrap().unkept.len() == 1, expected, "{keeper:?} {init:?}");
+        }
     }
 }
