@@ -368,7 +368,9 @@ fn the_keeper_holds_nothing_that_is_not_its_own() {
 fn a_container_whose_keeper_was_killed_is_ended() {
     let dir = Dir::new();
     let (kept, unkept, plain) = (dir.id("kept"), dir.id("unkept"), dir.id("plain"));
-    for (id, asked) in [(&kept, vec![("timeout", "60s")]), (&unkept, vec![("timeout", "60s")]), (&plain, vec![])] {
+    for (id, asked) in
+        [(&kept, vec![("timeout", "60s")]), (&unkept, vec![("timeout", "60s")]), (&plain, vec![])]
+    {
         create_and_start(&dir, &asking(&dir, "b", STUBBORN, &asked), id);
     }
     let state = fs::read(dir.state_root().join(&unkept).join("state.json")).unwrap();

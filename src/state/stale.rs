@@ -202,7 +202,8 @@ mod tests {
         for (keeper, init, expected) in rows {
             let test = TestDir::new();
             let root = StateRoot::open(Some(test.path())).unwrap();
-            let _owner = entry(&root, "a", Some(State { keeper, init, phase: Phase::Started, ..sample("a") }));
+            let _owner =
+                entry(&root, "a", Some(State { keeper, init, phase: Phase::Started, ..sample("a") }));
             assert_eq!(stale(&root).unwrap().unkept.len() == 1, expected, "{keeper:?} {init:?}");
         }
     }
