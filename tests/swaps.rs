@@ -26,6 +26,8 @@ const AT_ONCE: usize = 10;
 
 const POLICY: &str = r#"
 version = 1
+[running]
+state_roots = ["DIR/state"]
 [root]
 directories = ["DIR/bundle"]
 [[bind]]
@@ -57,7 +59,7 @@ const LAUNCH: &str = r#"
 mount -t tmpfs tmpfs "$DIR/etc"
 mkdir "$DIR/etc/upper" "$DIR/etc/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$DIR/etc/upper,workdir=$DIR/etc/work" overlay /etc
-mkdir -m 755 /etc/pinfold
+mkdir -p -m 755 /etc/pinfold
 install -m 644 "$DIR/policy.toml" /etc/pinfold/policy.toml
 number=0
 while [ $number -lt "$1" ]; do
