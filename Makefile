@@ -19,7 +19,7 @@ BINARY  ?= $(RELEASE)
 bindir  := $(DESTDIR)$(PREFIX)/bin
 datadir := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help build check deny test vm soak faults fuzz bench install uninstall clean
+.PHONY: help build check deny test vm vm-systemd soak faults fuzz bench install uninstall clean
 
 help:
 	@echo 'make build      the static binary, $(RELEASE)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make deny       licences, advisories and sources of the dependencies'
 	@echo 'make test       all tests, here and in the virtual machine; installs what they need'
 	@echo 'make vm         only those in the virtual machine; FILTER=TEXT for some of them'
+	@echo 'make vm-systemd only those in the virtual machine that systemd runs; FILTER=TEXT for some'
 	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
 	@echo 'make faults     every system call of a launch failing in turn, and the table of what it came to'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
@@ -55,6 +56,11 @@ vm:
 	tests/setup.sh
 	cargo build --profile release-fast --locked
 	tests/vm/run.sh $(FAST) $(FILTER)
+
+vm-systemd:
+	tests/setup.sh
+	cargo build --profile release-fast --locked
+	tests/vm/run.sh --systemd $(FAST) $(FILTER)
 
 # The same tests with the counts that take their time.
 soak:

@@ -14,6 +14,7 @@ pub mod child;
 pub mod resolve;
 pub mod draft;
 pub mod plan;
+pub mod systemd;
 pub mod cgroup;
 pub mod seccomp;
 pub mod rootfs;

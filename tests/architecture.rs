@@ -274,7 +274,8 @@ fn proofs() -> BTreeSet<String> {
         let text = read(&format!("tests/clients/{suite}.sh"));
         proofs.extend(text.lines().filter_map(|line| Some(line.strip_suffix("() {")?.to_owned())));
     }
-    for case in fs::read_dir(path("tests/vm/cases")).unwrap() {
+    let guests = ["tests/vm/cases", "tests/vm/systemd/cases"];
+    for case in guests.into_iter().flat_map(|cases| fs::read_dir(path(cases)).unwrap()) {
         proofs.extend(case.unwrap().path().file_stem().and_then(|name| Some(name.to_str()?.to_owned())));
     }
     proofs

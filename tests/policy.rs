@@ -236,6 +236,9 @@ const STEPS: &[(&str, &str, Edit)] = &[
         config["linux"]["resources"]["devices"] = json!([{"allow": true, "access": "rwm"}]);
     }),
     ("an annotation", "annotations.allow", |config, _| config["annotations"] = json!({"run.oci.x": "y"})),
+    ("a property of systemd's unit", "annotations.allow", |config, _| {
+        config["annotations"] = json!({"org.systemd.property.MemoryMax": "uint64 1"});
+    }),
     ("a profile that is not there", "profile", |config, _| {
         config["annotations"] = json!({"io.pinfold.profile": "root"});
     }),

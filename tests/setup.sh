@@ -1,10 +1,11 @@
 #!/bin/bash
 # Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
 #
-#   tests/setup.sh [host] [vm] [clients] [peers]     (none: host, vm and clients)
+#   tests/setup.sh [host] [vm] [guest] [clients] [peers]     (none: host, vm, guest and clients)
 #
 #   host    packages that the tests call, by apt, on this machine
 #   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
+#   guest   a tree with systemd, podman and AppArmor of Debian sid, unpacked into target/vm/guest
 #   clients podman, containerd, dockerd and what they call, runc and crun, of Debian sid with sid's libc,
 #           unpacked into target/peers/clients
 #   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid
@@ -36,6 +37,13 @@ host_packages=(
     systemd         # tests: the unit is one (systemd-analyze)
 )
 peer_packages=(crun runc bubblewrap)
+# What the VM boots where systemd is pid 1: no recommended packages, no udev, no firmware.
+guest_packages=(
+    systemd dbus dbus-user-session libpam-systemd libpam-modules libpam-runtime login passwd # pid 1, its bus, sessions
+    bash coreutils util-linux mount procps grep sed mawk findutils jq tar busybox-static iproute2
+    podman conmon runc crun catatonit netavark passt uidmap nftables golang-github-containers-common
+    apparmor selinux-policy-default policycoreutils
+)
 # Package, and who calls it inside the tree of the clients.
 client_packages=(
     runc crun busybox-static bash coreutils util-linux mount procps grep sed mawk findutils jq tar
@@ -182,14 +190,56 @@ fetch_clients() {
     mv "$folder.new" "$folder"
 }
 
+# A disk for the VM: a system that systemd brings up with its bus and little else. The packages' own
+# scripts do not run; what they would have made is made here.
+fetch_guest() {
+    local image=$target/vm/guest.img folder=$target/vm/guest cache=$target/cache/debs/sid unit
+    [ -f "$image" ] && return
+    echo "setup: fetching systemd, podman and AppArmor of Debian sid"
+    download sid "${guest_packages[@]}"
+    unpack "$folder" "$cache"/*.deb
+    rm -rf "$folder"/usr/share/{doc,man,info,locale,bash-completion,perl,perl5,gnupg} "$folder"/usr/bin/{perl*,gpg*,dirmngr*}
+    mkdir -p "$folder"/{proc,sys,dev,run,tmp,root,mnt,home/user,tests,etc/systemd/system,var/lib,var/log,var/tmp}
+    chmod 1777 "$folder/tmp" "$folder/var/tmp"
+    chown 1000:1000 "$folder/home/user"
+    printf '%s\n' root:x:0:0:root:/root:/bin/bash user:x:1000:1000:user:/home/user:/bin/bash \
+        messagebus:x:100:100::/nonexistent:/usr/sbin/nologin nobody:x:65534:65534:nobody:/:/usr/sbin/nologin \
+        >"$folder/etc/passwd"
+    printf '%s\n' root:x:0: tty:x:5: systemd-journal:x:101: messagebus:x:100: user:x:1000: nogroup:x:65534: \
+        adm:x:4: utmp:x:43: >"$folder/etc/group"
+    for unit in subuid subgid; do echo user:100000:65536 >"$folder/etc/$unit"; done
+    echo 0123456789abcdef0123456789abcdef >"$folder/etc/machine-id"
+    echo guest >"$folder/etc/hostname"
+    # What a test machine does not need and emulation makes slow.
+    for unit in ldconfig.service systemd-firstboot.service systemd-journal-catalog-update.service tmp.mount \
+        systemd-journal-flush.service systemd-sysusers.service systemd-update-done.service systemd-random-seed.service \
+        systemd-binfmt.service kmod-static-nodes.service systemd-hibernate-clear.service dev-hugepages.mount \
+        systemd-machine-id-commit.service systemd-tmpfiles-setup-dev-early.service systemd-sysctl.service \
+        systemd-tmpfiles-setup-dev.service sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
+        sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount getty-static.service getty.target \
+        selinux-autorelabel-mark.service imports.target; do
+        ln -sf /dev/null "$folder/etc/systemd/system/$unit"
+    done
+    ln -sf bash "$folder/usr/bin/sh"
+    ln -sf mawk "$folder/usr/bin/awk"
+    ln -sf busybox "$folder/usr/bin/usleep"
+    ln -sf xtables-nft-multi "$folder/usr/sbin/iptables"
+    ldconfig -r "$folder"
+    rm -f "$image.part"
+    quietly mke2fs -q -t ext4 -O ^has_journal -d "$folder" "$image.part" 900M
+    rm -rf "$folder"
+    mv "$image.part" "$image"
+}
+
 [ -f /etc/debian_version ] || die "this machine is not a Debian; install ${host_packages[*]} by hand"
-[ $# -gt 0 ] || set -- host vm clients
+[ $# -gt 0 ] || set -- host vm guest clients
 for part in "$@"; do
     case $part in
     host) install_host_packages ;;
     vm) fetch_vm_kernel ;;
+    guest) fetch_guest ;;
     clients) fetch_clients ;;
     peers) fetch_peers ;;
-    *) die "unknown part: $part (host, vm, clients, peers)" ;;
+    *) die "unknown part: $part (host, vm, guest, clients, peers)" ;;
     esac
 done

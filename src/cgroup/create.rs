@@ -56,7 +56,7 @@ fn build<'a>(
     }
     let group = Cgroup { path: path.clone(), mode: hierarchies.mode(), unified, legacy, leaf: false };
     if existed {
-        check_fitness(&group)?;
+        group.check_unused()?;
     }
     group.update(limits)?;
     Ok(group)
@@ -140,6 +140,16 @@ fn inherit_cpuset(group: &Dir, path: &CgroupPath) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl Cgroup {
+    /// That nothing lives in a group that is there already, and that it is not frozen.
+    ///
+    /// # Errors
+    /// It is in use.
+    pub fn check_unused(&self) -> Result<()> {
+        check_fitness(self)
+    }
 }
 
 fn check_fitness(group: &Cgroup) -> Result<()> {

@@ -43,11 +43,14 @@ pub use device::{DeviceAccess, DeviceKind, DeviceRule};
 pub use group::Cgroup;
 pub use hierarchies::{Control, Hierarchies, Mode};
 pub use limits::{Amount, IoDeviceWeight, IoMax, Limits, RdmaMax};
+pub use oci::weight_of_shares;
 pub use path::CgroupPath;
 pub use resctrl::{Rdt, RdtRecord, RdtTasks, Resctrl};
+pub use rules::pids_value;
 pub use schemata::Schemata;
 pub use stats::Stats;
 pub use sub::Below;
+pub use v2::io_weight_of_blkio;
 
 #[cfg(test)]
 mod tests;

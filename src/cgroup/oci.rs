@@ -139,7 +139,7 @@ fn cpu_list(list: &Option<String>, field: &str) -> Result<Option<String>> {
 /// v1 shares (2 to 262144, default 1024) as a v2 weight (1 to 10000, default 100): the curve
 /// through minimum, default and maximum that runc and crun agreed on (opencontainers/runc#4785,
 /// containers/crun#1721).
-pub(super) fn weight_of_shares(shares: u64) -> u64 {
+pub fn weight_of_shares(shares: u64) -> u64 {
     let Some(shares) = u32::try_from(shares).ok().filter(|shares| *shares < 262_144) else {
         return 10_000;
     };

@@ -17,7 +17,7 @@ pub(super) fn only_v2(field: &str) -> Error {
 
 /// Zero would keep clone3(2) with CLONE_INTO_CGROUP from making the group's first process;
 /// one forbids every further task just as well.
-pub(super) fn pids_value(max: Amount) -> Amount {
+pub fn pids_value(max: Amount) -> Amount {
     if max == Amount::Value(0) { Amount::Value(1) } else { max }
 }
 

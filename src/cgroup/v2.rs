@@ -168,7 +168,7 @@ fn io_weight(group: &Dir, device: &str, weight: u16, field: String) -> Result<()
 }
 
 /// runc's straight line from 10..1000 to 1..10000.
-fn io_weight_of_blkio(weight: u16) -> u64 {
+pub fn io_weight_of_blkio(weight: u16) -> u64 {
     1 + u64::from(weight).saturating_sub(10) * 9999 / 990
 }
 

@@ -37,7 +37,7 @@ pub struct Global {
     /// Accepted for runc's callers: adds nothing to the log
     #[arg(long, overrides_with = "debug")]
     pub debug: bool,
-    /// Ask systemd for the cgroup; refused by this version
+    /// Ask systemd for the cgroup: a transient scope, on a machine with cgroup v2 alone
     ///
     /// `cgroupsPath` is then SLICE:PREFIX:NAME, as in runc. The same as --cgroup-manager systemd.
     #[arg(long, conflicts_with = "cgroup_manager", overrides_with = "systemd_cgroup")]

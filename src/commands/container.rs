@@ -7,14 +7,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::bundle::Bundle;
 use super::ending::OciEnding;
 use super::entry::{self, Entry, NewEntry};
+use super::group::{Home, Wanted};
 use super::host::Host;
 use super::judge::{Judge, Judged};
 use super::report_place::Place;
 use super::sockets::Sockets;
 use super::wishes::Wishes;
-use super::{agent, caller, hooks, log, pid_file, preserved, rdt};
-use crate::cgroup::{Cgroup, CgroupPath, Limits};
-use crate::cli::{CgroupManager, Global, LaunchArgs, Rootless};
+use super::{agent, hooks, log, pid_file, preserved, rdt};
+use crate::cgroup::{Cgroup, Limits};
+use crate::cli::{Global, LaunchArgs};
 use crate::draft::{self, Draft, DraftHook, Extras};
 use crate::error::{Context, Error, Kind, Result};
 use crate::launch::{self, Assembled, Company};
@@ -22,7 +23,6 @@ use crate::plan::{Hook, Plan};
 use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
-use crate::sys::caller::present;
 
 /// How the container goes on when its first process is assembled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +56,19 @@ pub struct Container {
 /// # Errors
 /// The configuration, the policy, or a step of the set-up.
 pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container> {
-    refuse_unsupported(global)?;
     let mut bundle = Bundle::open(args)?;
     preserved::tell(&mut bundle.spec);
-    let draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
+    let mut draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
     log::warnings(global, bundle.warnings.iter().chain(&draft.warnings))?;
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     Sockets::of(args).check_terminal(terminal, life != Life::Foreground)?;
-    let group = cgroup_path(global, args, &draft, host)?;
     let annotations: BTreeMap<_, _> =
         bundle.spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let group = Wanted::of(global, &args.id.to_string(), &draft, &annotations, host)?;
+    if let Some(group) = group.as_ref().filter(|group| group.unit().is_some()) {
+        // What is judged is the place in the tree, and not systemd's way to name it.
+        draft.cgroup_path = Some(group.path().clone());
+    }
     let judge = Judge::of_annotations(global, &annotations)?;
     let wishes = Wishes::of(&bundle.spec)?;
     wishes.require_an_end(&draft, group.is_some())?;
@@ -82,8 +85,8 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
     }
     // From here on its report tells of a failure.
     let mut ending = OciEnding::new(&wishes, place.as_ref(), life)?;
-    let launching = Launching { global, args, host, bundle: &bundle, group: group.as_ref(), life };
-    match launching.make(&judge, judged, &mut ending) {
+    let launching = Launching { global, args, host, bundle: &bundle, life };
+    match launching.make(&judge, group, judged, &mut ending) {
         Ok(made) => Ok(made.ending_by(ending)),
         Err(error) => Err(ending.failed(error)),
     }
@@ -95,7 +98,6 @@ struct Launching<'a> {
     args: &'a LaunchArgs,
     host: &'a Host,
     bundle: &'a Bundle,
-    group: Option<&'a CgroupPath>,
     life: Life,
 }
 
@@ -116,15 +118,21 @@ impl Made {
 }
 
 impl Launching<'_> {
-    fn make(&self, judge: &Judge<'_>, mut judged: Judged, ending: &mut OciEnding) -> Result<Made> {
+    fn make(
+        &self,
+        judge: &Judge<'_>,
+        group: Option<Wanted>,
+        mut judged: Judged,
+        ending: &mut OciEnding,
+    ) -> Result<Made> {
         // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
         let ephemeral = self.life == Life::Foreground;
-        let new = new_entry(self.args, self.bundle, &judged.draft, self.group, self.host)?;
+        let new = new_entry(self.args, self.bundle, &judged.draft, group.as_ref(), self.host)?;
         let entry = Entry::make(self.global, self.host, NewEntry { ephemeral, ..new })?;
         let assembled = judge
             .still_room()
             .and_then(|()| entry.save_config(&self.bundle.text))
-            .and_then(|()| self.assemble(&mut judged, &entry, ending));
+            .and_then(|()| self.assemble(group, &mut judged, &entry, ending));
         let hooks = judged.draft.hooks;
         match assembled {
             Ok((cgroup, plan, child)) => Ok(Made { entry, cgroup, plan, child, hooks }),
@@ -141,46 +149,39 @@ impl Launching<'_> {
 
     fn assemble(
         &self,
+        group: Option<Wanted>,
         judged: &mut Judged,
         entry: &Entry,
         ending: &mut OciEnding,
     ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
         // runc's controllers are all on: engines ask for the statistics of any container.
         let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
-        let hierarchies = &self.host.hierarchies;
-        let cgroup = self.group.map(|path| Cgroup::create(hierarchies, path, &limits)).transpose()?;
-        let assembled = self.in_cgroup(judged, cgroup.as_ref(), entry, ending);
-        if assembled.is_err() {
-            rdt::remove(&entry.state()?)?;
-        }
-        match (assembled, cgroup) {
-            (Ok((plan, child)), cgroup) => Ok((cgroup, plan, child)),
-            (Err(error), Some(cgroup)) => {
-                cgroup.kill()?;
-                cgroup.remove()?;
+        let mut home = Home::prepare(self.host, group, &limits, judged.draft.cgroup_owner)?;
+        match self.in_cgroup(judged, &mut home, entry, ending) {
+            Ok((plan, child)) => Ok((home.into_cgroup(), plan, child)),
+            Err(error) => {
+                rdt::remove(&entry.state()?)?;
+                home.undo()?;
                 Err(error)
             }
-            (Err(error), None) => Err(error),
         }
     }
 
     fn in_cgroup(
         &self,
         judged: &mut Judged,
-        cgroup: Option<&Cgroup>,
+        home: &mut Home<'_>,
         entry: &Entry,
         ending: &mut OciEnding,
     ) -> Result<(Plan, Assembled)> {
+        let cgroup = home.made();
         let facts = std::mem::take(&mut judged.facts);
         let root = facts.root.as_ref().map(|root| identity("/", &root.identity));
         let around = self.surroundings(&judged.draft, cgroup, entry, ending.streams())?;
         let mut finished = resolve::finish(&judged.draft, facts, around)?;
-        if let (Some(cgroup), Some(owner)) = (cgroup, judged.draft.cgroup_owner) {
-            cgroup.delegate(owner.into()).at("/linux/cgroupsPath")?;
-        }
         finished.plan.agent = agent::agent(&judged.draft, &entry.state()?, Status::Creating)?;
         finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
-        ending.planned(&mut finished, cgroup, self.host.facts.landlock_abi)?;
+        ending.planned(&mut finished, home.made(), home.path(), self.host.facts.landlock_abi)?;
         let bundle = self.bundle;
         let mut at_hooks = |child: &Assembled, list: &[Hook]| {
             entry.update(|state| {
@@ -191,7 +192,9 @@ impl Launching<'_> {
         };
         let plan = &mut finished.plan;
         let child = ending.with_keeper(self.life, |keeping| {
-            launch::assemble_with(plan, cgroup, Company { at_hooks: &mut at_hooks, keeping })
+            home.launch(|place| {
+                launch::assemble_with(plan, place, Company { at_hooks: &mut at_hooks, keeping })
+            })
         })?;
         OciEnding::close_streams(&mut finished.plan);
         Sockets::of(self.args).send(&child, "standard")?;
@@ -260,41 +263,11 @@ fn request(
     })
 }
 
-fn refuse_unsupported(global: &Global) -> Result<()> {
-    match global.cgroup_manager() {
-        CgroupManager::Systemd => {
-            Err(Error::usage("not supported by this version of pinfold").field("--systemd-cgroup"))
-        }
-        CgroupManager::Cgroupfs | CgroupManager::Disabled => Ok(()),
-    }
-}
-
-/// Without `linux.cgroupsPath` the cgroup is /ID, as with runc.
-fn cgroup_path(global: &Global, args: &LaunchArgs, draft: &Draft, host: &Host) -> Result<Option<CgroupPath>> {
-    if global.cgroup_manager() == CgroupManager::Disabled {
-        return Ok(None);
-    }
-    let tolerated =
-        global.rootless == Rootless::True || (global.rootless == Rootless::Auto && host.facts.rootless);
-    let unasked = draft.cgroup_path.is_none() && draft.limits == Limits::default();
-    if tolerated && unasked && !host.hierarchies.writable() {
-        return Ok(None);
-    }
-    if let (None, Some(caller)) = (&draft.cgroup_path, present()) {
-        return caller::cgroup_place(caller)?.child(&args.id.to_string()).map(Some);
-    }
-    match (&draft.cgroup_path, host.hierarchies.delegated()) {
-        (Some(path), _) => Ok(Some(path.clone())),
-        (None, Some(own)) => own.child(&args.id.to_string()).map(Some),
-        (None, None) => CgroupPath::parse(&args.id.to_string()).map(Some),
-    }
-}
-
 fn new_entry(
     args: &LaunchArgs,
     bundle: &Bundle,
     draft: &Draft,
-    group: Option<&CgroupPath>,
+    group: Option<&Wanted>,
     host: &Host,
 ) -> Result<NewEntry> {
     let annotations = bundle.spec.annotations().clone().unwrap_or_default();
@@ -307,7 +280,8 @@ fn new_entry(
         owner: crate::state::owner::name(host.facts.owner())?,
         annotations: annotations.into_iter().collect::<BTreeMap<_, _>>(),
         kind: ContainerKind::Oci,
-        cgroup: group.map(ToString::to_string).unwrap_or_default(),
+        cgroup: group.map(|group| group.path().to_string()).unwrap_or_default(),
+        unit: group.and_then(Wanted::unit).cloned(),
         ephemeral: false,
         id_range: None,
     })

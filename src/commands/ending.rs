@@ -8,7 +8,7 @@ use super::pipes::{self, Pipes};
 use super::report::{self, Reporter};
 use super::report_place::Place;
 use super::wishes::Wishes;
-use crate::cgroup::{Cgroup, Counters};
+use crate::cgroup::{Cgroup, CgroupPath, Counters};
 use crate::error::{Context, Error, ExitCode, Result};
 use crate::launch::{self, Ended, Ending, Keeping, Outcome};
 use crate::plan::Plan;
@@ -51,11 +51,17 @@ impl OciEnding {
     ///
     /// # Errors
     /// The cgroup's counters cannot be read.
-    pub fn planned(&mut self, finished: &mut Finished, cgroup: Option<&Cgroup>, landlock: u32) -> Result<()> {
+    pub fn planned(
+        &mut self,
+        finished: &mut Finished,
+        cgroup: Option<&Cgroup>,
+        path: Option<&CgroupPath>,
+        landlock: u32,
+    ) -> Result<()> {
         self.before = counters(cgroup)?;
         self.killing_filter = report::has_killing_filter(&finished.plan);
         self.reporter.planned(&finished.plan, landlock);
-        let name = cgroup.map(|cgroup| cgroup.path().to_string());
+        let name = path.map(ToString::to_string);
         self.reporter.surroundings(finished.bound.clone(), name, vec![]);
         Ok(())
     }

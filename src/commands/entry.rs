@@ -17,6 +17,7 @@ use crate::state::{
     self, ContainerDir, ContainerKind, Phase, Process, START_SOCKET, State, StateRoot, Status,
 };
 use crate::sys;
+use crate::systemd::{Systemd, Unit};
 
 /// What an entry says from the start.
 pub struct NewEntry {
@@ -36,6 +37,8 @@ pub struct NewEntry {
     pub kind: ContainerKind,
     /// Its cgroup; empty for none.
     pub cgroup: String,
+    /// systemd's unit that the cgroup is of.
+    pub unit: Option<Unit>,
     /// Swept when its launcher is gone.
     pub ephemeral: bool,
     /// Its slot of host ids.
@@ -81,6 +84,7 @@ impl Entry {
             phase: Phase::Creating,
             kind: new.kind,
             cgroup: new.cgroup,
+            unit: new.unit,
             config_digest: String::new(),
             binds: vec![],
             root: None,
@@ -247,12 +251,26 @@ fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thoro
 /// cgroup.kill, rmdir(2).
 pub fn remove_cgroup(host: &Host, state: &State) -> Result<()> {
     rdt::remove(state)?;
-    match open_cgroup(host, state)? {
-        Some(cgroup) => {
-            cgroup.kill()?;
-            cgroup.remove()
+    if let Some(cgroup) = open_cgroup(host, state)? {
+        cgroup.kill()?;
+        cgroup.remove()?;
+    }
+    end_unit(state.unit.as_ref())
+}
+
+/// Has systemd forget a container's unit, whose processes are dead.
+///
+/// # Errors
+/// systemd cannot stop it.
+pub fn end_unit(unit: Option<&Unit>) -> Result<()> {
+    let Some(unit) = unit else { return Ok(()) };
+    match Systemd::connect(unit.instance()) {
+        Ok(mut systemd) => systemd.stop(unit),
+        // A user's systemd ends with the session, and its units with it.
+        Err(error) => {
+            eprintln!("pinfold: warning: {}: systemd could not be told of the end: {error}", unit.name);
+            Ok(())
         }
-        None => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod explain;
 pub mod failure;
 pub mod features;
 pub mod gc;
+pub mod group;
 pub mod hooks;
 pub mod host;
 pub mod json_shape;

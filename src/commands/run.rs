@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use super::container::{self, Container, Life};
 use super::ending::{OciEnding, counters};
 use super::host::Host;
-use super::{hooks, preserved, protect, rdt};
+use super::{entry, hooks, preserved, protect, rdt};
 use crate::cli::{Global, RunArgs};
 use crate::error::{ExitCode, Result};
 use crate::launch::{self, HookPlace};
@@ -91,6 +91,7 @@ fn remove(mut container: Container) -> Result<OciEnding> {
         cgroup.remove()?;
     }
     drop(watcher);
+    entry::end_unit(state.unit.as_ref())?;
     container.entry.remove()?;
     hooks::poststop(&container.hooks, &state)?;
     Ok(container.ending)

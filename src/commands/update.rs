@@ -15,6 +15,7 @@ use crate::error::{Context, Error, ExitCode, Result};
 use crate::policy::{Request, Verb};
 use crate::state::{Action, Status};
 use crate::sys;
+use crate::systemd::{self, Systemd};
 use crate::types::InputFile;
 
 const LIMIT: usize = 1 << 20;
@@ -44,6 +45,10 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
     };
     judge.update(&limits, &request)?;
     if asked.as_object().is_some_and(|asked| !asked.is_empty()) {
+        if let Some(unit) = &state.unit {
+            // Before the files: whatever systemd rounds, they have the last word.
+            Systemd::connect(unit.instance())?.set(unit, &systemd::properties(&limits)?)?;
+        }
         cgroup.update(&limits)?;
     }
     rdt::update(args, &mut state, &cgroup, &mut config)?;

@@ -1,10 +1,12 @@
 //! clone3 and the assembly of the child, until it waits for the word to execute.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 
 use super::inspect::{self, Seen};
 use super::keeper::{Keeper, Keeping};
@@ -186,7 +188,44 @@ impl Drop for Assembled {
 /// # Errors
 /// What the child recorded, or what the check from outside found.
 pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
-    assemble_with(plan, cgroup, Company { at_hooks: &mut no_hooks, keeping: None })
+    assemble_with(plan, Place::of(cgroup), Company { at_hooks: &mut no_hooks, keeping: None })
+}
+
+/// Which cgroup the child comes into.
+pub enum Place<'a> {
+    /// Where pinfold is.
+    Caller,
+    /// This one; what dies with pinfold is all of it.
+    Group(&'a Cgroup),
+    /// One that the function makes around the waiting child: systemd makes a scope of processes only.
+    Around(&'a OnceCell<Cgroup>, &'a mut MakeAround<'a>),
+}
+
+/// Makes a group around a process.
+pub type MakeAround<'m> = dyn FnMut(Pid) -> Result<Cgroup> + 'm;
+
+impl<'a> Place<'a> {
+    /// The group, where there is one.
+    pub fn of(cgroup: Option<&'a Cgroup>) -> Self {
+        cgroup.map_or(Self::Caller, Self::Group)
+    }
+
+    /// The group, once it is there.
+    fn cgroup(&self) -> Option<&'a Cgroup> {
+        match self {
+            Self::Caller => None,
+            Self::Group(cgroup) => Some(cgroup),
+            Self::Around(cell, _) => cell.get(),
+        }
+    }
+
+    fn make(&mut self, pid: Pid) -> Result<()> {
+        if let Self::Around(cell, make) = self {
+            let made = make(pid)?;
+            cell.set(made).map_err(|_again| Error::internal("a second group for one child"))?;
+        }
+        Ok(())
+    }
 }
 
 fn no_hooks(_: &Assembled, _: &[Hook]) -> Result<()> {
@@ -203,7 +242,7 @@ pub fn assemble_among(
     cgroup: Option<&Cgroup>,
     ending: Option<&Cgroup>,
 ) -> Result<Assembled> {
-    clone_and_meet(plan, cgroup, Around { ending, at_hooks: &mut no_hooks, keeping: None })
+    clone_and_meet(plan, Place::of(cgroup), Around { ending, at_hooks: &mut no_hooks, keeping: None })
 }
 
 /// What the parent does while the child waits before the pivot: its hooks.
@@ -221,13 +260,10 @@ pub struct Company<'a, 'h, 'k> {
 ///
 /// # Errors
 /// Those, what `at_hooks` says, and a keeper that does not start.
-pub fn assemble_with(
-    plan: &mut Plan,
-    cgroup: Option<&Cgroup>,
-    company: Company<'_, '_, '_>,
-) -> Result<Assembled> {
+pub fn assemble_with(plan: &mut Plan, place: Place<'_>, company: Company<'_, '_, '_>) -> Result<Assembled> {
     let Company { at_hooks, keeping } = company;
-    clone_and_meet(plan, cgroup, Around { ending: cgroup, at_hooks, keeping })
+    let ending = place.cgroup();
+    clone_and_meet(plan, place, Around { ending, at_hooks, keeping })
 }
 
 /// What is around the child while it is assembled.
@@ -238,10 +274,10 @@ struct Around<'a, 'o, 'h, 'k> {
     keeping: Option<Keeping<'k>>,
 }
 
-fn clone_and_meet(
+fn clone_and_meet<'a>(
     plan: &mut Plan,
-    cgroup: Option<&Cgroup>,
-    mut around: Around<'_, '_, '_, '_>,
+    mut place: Place<'a>,
+    mut around: Around<'a, '_, '_, '_>,
 ) -> Result<Assembled> {
     let channel = Channel::open()?;
     plan.keep_fds = kept(plan, &channel);
@@ -251,7 +287,7 @@ fn clone_and_meet(
     let interrupts = sys::signal::signalfd(&ENDING).call("signalfd4")?;
     // In the unified hierarchy the child is born in its group, on a hybrid machine too; its
     // first step takes it into the v1 hierarchies.
-    let born_in = cgroup.and_then(Cgroup::unified_fd);
+    let born_in = place.cgroup().and_then(Cgroup::unified_fd);
     let own_namespaces = enter(&plan.born_in)?;
     let hides = plan.steps.iter().any(|planned| matches!(planned.step, Step::HideArguments));
     let arguments = hides.then(Arguments::own).transpose().call("read").on("/proc/self/stat")?;
@@ -291,6 +327,10 @@ fn clone_and_meet(
     };
     scheduling::after_clone(own_cpus)?;
     prepare(plan, &assembled)?;
+    place.make(Pid::from_raw(assembled.pid))?;
+    if let Place::Around(made, _) = &place {
+        around.ending = made.get();
+    }
     go(&assembled)?;
     if !has_stage(plan) {
         // While the child is at work: this costs no time.

@@ -109,7 +109,12 @@ impl Names {
 
     /// Whether a name is one of them.
     pub fn hold(&self, name: &str) -> bool {
-        self.0.iter().any(|known| match known.strip_suffix('*') {
+        self.hold_within(name, "")
+    }
+
+    /// Whether a name is one of those of them that begin with `start`.
+    pub fn hold_within(&self, name: &str, start: &str) -> bool {
+        self.0.iter().filter(|known| known.starts_with(start)).any(|known| match known.strip_suffix('*') {
             Some(start) => name.starts_with(start),
             None => known == name,
         })
@@ -385,4 +390,28 @@ pub struct Rules {
     pub annotations: AnnotationRules,
     pub hook: Key<Vec<HookGrant>>,
     pub exec: ExecRules,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_for_everything_is_no_pattern_for_what_has_to_be_named() {
+        for (patterns, any, within) in [
+            (&["*"][..], true, false),
+            (&["o*"], true, false),
+            (&["org.x.A"], true, true),
+            (&["org.x.*"], true, true),
+            (&["org.x.B", "*"], true, false),
+            (&["org.y"], false, false),
+        ] {
+            let names = Names::of(patterns);
+            assert_eq!(
+                (names.hold("org.x.A"), names.hold_within("org.x.A", "org.x.")),
+                (any, within),
+                "{patterns:?}"
+            );
+        }
+    }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::process::Process;
 use crate::cgroup::RdtRecord;
 use crate::error::{Error, Result};
+use crate::systemd::Unit;
 
 /// The format of state.json that this binary writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -46,6 +47,9 @@ pub struct State {
     pub kind: ContainerKind,
     /// Its cgroup, as the cgroup module names it; empty where it has none of its own.
     pub cgroup: String,
+    /// systemd's unit that the cgroup belongs to, where systemd made it.
+    #[serde(default)]
+    pub unit: Option<Unit>,
     /// The digest of the configuration as it was judged.
     pub config_digest: String,
     /// The identity of every bind source, compared again before a later use.
@@ -174,6 +178,7 @@ pub(super) fn sample(id: &str) -> State {
         phase: Phase::Creating,
         kind: ContainerKind::Oci,
         cgroup: "/pinfold/a".to_owned(),
+        unit: None,
         config_digest: "sha256:00".to_owned(),
         binds: vec![],
         root: None,
@@ -207,6 +212,7 @@ mod tests {
             phase: Phase::Started,
             kind: ContainerKind::Sandbox,
             ephemeral: true,
+            unit: Some(Unit { name: "p-a.scope".to_owned(), slice: "a.slice".to_owned(), user: true }),
             ..sample("a")
         }
     }

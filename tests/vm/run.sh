@@ -1,11 +1,13 @@
 #!/bin/bash
 # Boots a small virtual machine with a pure cgroup v2 hierarchy and runs tests in it as root.
 #
-#   tests/vm/run.sh [--cases DIR] [--add DIR] [--rust FILE]... BINARY [FILTER]
+#   tests/vm/run.sh [--systemd] [--kernel WORDS] [--cases DIR] [--add DIR] [--rust FILE]... BINARY [FILTER]
 #   tests/vm/run.sh --selftest
 #
 #   BINARY       the static pinfold under test; /bin/pinfold in the guest, and also under its own path
 #   FILTER       only the tests whose name contains this text
+#   --systemd    a guest that systemd brings up, from the disk that tests/setup.sh makes; tests/vm/systemd/cases
+#   --kernel W   further words of the kernel's command line, such as security=selinux
 #   --cases DIR  the test scripts (tests/vm/cases)
 #   --add DIR    a folder laid over the guest's root, as fixtures or to try another runtime
 #   --rust FILE  a test binary of `cargo test`: each of its #[ignore] tests runs here too
@@ -20,6 +22,8 @@ repo=$(cd "$here/../.." && pwd)
 vm=${CARGO_TARGET_DIR:-$repo/target}/vm
 # Modules that tests use; what they depend on is found in the modules themselves.
 modules=(overlay brd)
+# The other guest's disk, and what podman's networks need.
+disk_modules=(virtio_blk)
 # The whole machine's time limit in seconds: a guest that hangs must not hang the caller.
 deadline=${VM_DEADLINE:-900}
 
@@ -52,9 +56,11 @@ module_closure() {
 add_modules() {
     local root=$1 name file
     mkdir -p "$root/usr/lib/modules"
+    [ -z "$systemd" ] || modules+=("${disk_modules[@]}")
     for name in "${modules[@]}"; do
         [ -n "$(module_closure "$name")" ] || die "the VM's kernel has no module $name"
         for file in $(module_closure "$name"); do
+            ! grep -qxF "$(basename "$file" .xz)" "$root/usr/lib/modules/order" 2>/dev/null || continue
             xz -dc "$file" >"$root/usr/lib/modules/$(basename "$file" .xz)"
             basename "$file" .xz >>"$root/usr/lib/modules/order"
         done
@@ -68,6 +74,22 @@ add_program() {
     for library in $(ldd "$program" | grep -o '/[^ ]*'); do
         install -D "$library" "$root/usr${library#/usr}"
     done
+}
+
+# For the other guest: enough to find the disk, and what is laid over the disk.
+add_first_stage() {
+    local root=$1
+    mkdir -p "$root"/usr/{bin,lib} "$root"/{dev,disk,payload/usr/bin,payload/usr/lib/vm,payload/tests}
+    ln -s usr/bin usr/lib "$root/"
+    install "$(command -v busybox)" "$root/usr/bin/busybox"
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$root/usr/bin/$applet"
+    done
+    install "$here/systemd/init" "$root/init"
+    install -D -m 0644 -t "$root/payload/etc/systemd/system" "$here/systemd"/*.{target,service}
+    install -D -m 0644 -t "$root/payload/etc/pam.d" "$here/systemd"/pam.d/*
+    install "$here/guest/run-tests" "$root/payload/usr/lib/vm/run-tests"
+    install -m 0644 "$here/guest/case.sh" "$root/payload/usr/lib/vm/case.sh"
 }
 
 add_userland() {
@@ -124,8 +146,9 @@ boot() {
         -accel tcg,thread=single -cpu max,-cx16 -m 1024 -smp 2 \
         -nodefaults -no-user-config -display none -no-reboot \
         -chardev "stdio,id=console,signal=off,logfile=$work/console" -serial chardev:console \
+        "${disk[@]}" \
         -kernel "$vm/kernel/boot/vmlinuz-$(kernel_release)" -initrd "$1" \
-        -append "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic rdinit=/init" </dev/null &
+        -append "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic rdinit=/init $words" </dev/null &
     machine=$!
     wait "$machine"
 }
@@ -143,11 +166,16 @@ judge() {
     [ "$failed" = 0 ]
 }
 
-cases=$here/cases
+cases=
+systemd=
+words=
+disk=()
 rust_tests=()
 added=
 while [ $# -gt 0 ]; do
     case $1 in
+    --systemd) systemd=yes && shift ;;
+    --kernel) words=${2:?--kernel needs words} && shift 2 ;;
     --cases) cases=${2:?--cases needs a folder} && shift 2 ;;
     --add) added=${2:?--add needs a folder} && shift 2 ;;
     --rust) rust_tests+=("${2:?--rust needs a file}") && shift 2 ;;
@@ -160,19 +188,31 @@ done
 binary=$(realpath "$1")
 filter=${2:-}
 [ -x "$binary" ] || die "no program: $1"
+: "${cases:=$here/${systemd:+systemd/}cases}"
 [ -d "$vm/kernel" ] || die "no kernel: run tests/setup.sh"
 
 work=$(mktemp -d "$vm/run.XXXXXX")
 machine=
 trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-add_userland "$work/root"
 add_modules "$work/root"
-[ -z "$added" ] || cp -a "$added/." "$work/root/"
-add_product "$work/root" "$binary"
-add_cases "$work/root" "$cases" "$filter"
-for file in "${rust_tests[@]}"; do add_rust_tests "$work/root" "$file" "$filter"; done
-expected=$(find "$work/root/tests" -type f | wc -l)
+# Where the tests look for things: in the initramfs, or on the disk that it is laid over.
+root=$work/root
+if [ -n "$systemd" ]; then
+    [ -f "$vm/guest.img" ] || die "no disk: run tests/setup.sh"
+    # What the guest writes goes into a file of QEMU's own.
+    disk=(-drive "file=$vm/guest.img,format=raw,if=virtio,snapshot=on")
+    words="systemd.unit=vm.target systemd.show_status=0 TERM=dumb systemd.log_target=kmsg $words"
+    add_first_stage "$root"
+    root=$root/payload
+else
+    add_userland "$root"
+fi
+[ -z "$added" ] || cp -a "$added/." "$root/"
+add_product "$root" "$binary"
+add_cases "$root" "$cases" "$filter"
+for file in "${rust_tests[@]}"; do add_rust_tests "$root" "$file" "$filter"; done
+expected=$(find "$root/tests" -type f | wc -l)
 [ "$expected" -gt 0 ] || die "no tests match '$filter'"
 (cd "$work/root" && find . | cpio --quiet -o -H newc --owner 0:0) >"$work/initramfs"
 

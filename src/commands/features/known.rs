@@ -80,9 +80,9 @@ pub const CGROUP_V1: bool = true;
 /// cgroup version 2.
 pub const CGROUP_V2: bool = true;
 /// systemd's system instance as the maker of cgroups.
-pub const CGROUP_SYSTEMD: bool = false;
+pub const CGROUP_SYSTEMD: bool = true;
 /// systemd's user instance.
-pub const CGROUP_SYSTEMD_USER: bool = false;
+pub const CGROUP_SYSTEMD_USER: bool = true;
 /// The rdma controller.
 pub const CGROUP_RDMA: bool = true;
 

@@ -81,6 +81,7 @@ fn new_entry(
         annotations: profile.collect(),
         kind: ContainerKind::Sandbox,
         cgroup: group.map(ToString::to_string).unwrap_or_default(),
+        unit: None,
         // What nobody will ask for again is swept when it has ended.
         ephemeral: !args.life.detach || args.life.rm,
         id_range: asked.id_range.as_ref().map(crate::state::IdRange::slot),

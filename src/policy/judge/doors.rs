@@ -6,6 +6,7 @@ use super::Bench;
 use crate::draft::REPORT;
 use crate::policy::document::Policy;
 use crate::policy::request::Request;
+use crate::systemd::PROPERTY_ANNOTATION;
 
 /// What the file as a whole says.
 pub(super) fn once(bench: &mut Bench<'_>, policy: &Policy) {
@@ -61,7 +62,12 @@ pub(super) fn doors(bench: &mut Bench<'_>) {
         bench.refuse(at.line, "annotations.reports", field, directory.display(), &at.value);
     }
     if let Some(allow) = &rules.annotations.allow {
-        for name in request.annotations.keys().filter(|name| !allow.value.hold(name)) {
+        let allowed = |name: &str| match name.starts_with(PROPERTY_ANNOTATION) {
+            // systemd obeys it, limits and all: a pattern for any annotation does not mean it.
+            true => allow.value.hold_within(name, PROPERTY_ANNOTATION),
+            false => allow.value.hold(name),
+        };
+        for name in request.annotations.keys().filter(|name| !allowed(name)) {
             let field = format!("/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
             bench.refuse(allow.line, "annotations.allow", field, name, &allow.value);
         }

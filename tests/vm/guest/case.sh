@@ -39,7 +39,7 @@ report() {
 
 # running COMMAND: there is a process with exactly this command line, in whatever namespace.
 running() {
-    ps -o args | grep -qxF -- "$1"
+    busybox ps -o args | grep -qxF -- "$1"
 }
 
 gone() {
