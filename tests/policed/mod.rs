@@ -13,7 +13,7 @@ const UNDER: &str = r#"
 mount -t tmpfs tmpfs "$DIR/etc"
 mkdir "$DIR/etc/upper" "$DIR/etc/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$DIR/etc/upper,workdir=$DIR/etc/work" overlay /etc
-mkdir -m 755 /etc/pinfold
+rm -rf /etc/pinfold; mkdir -m 755 /etc/pinfold
 [ -z "$POLICED" ] || install -m 644 "$DIR/policy.toml" /etc/pinfold/policy.toml
 cd "$DIR"
 exec sh -uc "$1"
