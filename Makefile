@@ -31,7 +31,7 @@ help:
 	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
 	@echo 'make faults     every system call of a launch failing in turn, and the table of what it came to'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
-	@echo 'make bench      comparison with crun, runc and bubblewrap'
+	@echo 'make bench      comparison with crun, runc, bubblewrap, umoci and tar'
 	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR= BINARY='
 	@echo 'make uninstall  what install put there'
 
@@ -85,6 +85,8 @@ fuzz:
 bench: build
 	tests/setup.sh host peers
 	benches/run.sh $(RELEASE)
+	benches/unpack.sh "$$(cargo test --release --test unpack --locked --no-run --message-format json | \
+		jq -r 'select(.profile.test? and .target.name == "unpack") | .executable')"
 
 # Built before, so that `sudo make install` needs no compiler of root's.
 install:

@@ -8,7 +8,8 @@
 #   guest   a tree with systemd, podman and AppArmor of Debian sid, unpacked into target/vm/guest
 #   clients podman, containerd, dockerd and what they call, runc and crun, of Debian sid with sid's libc,
 #           unpacked into target/peers/clients
-#   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid
+#   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid;
+#           umoci and skopeo in a tree of their own, target/peers/images
 #
 # It may be run as often as wanted: what is there already costs no network access and no time.
 # The mirror is the one this machine's own apt sources name.
@@ -44,6 +45,8 @@ guest_packages=(
     podman conmon runc crun catatonit netavark passt uidmap nftables golang-github-containers-common
     apparmor selinux-policy-default policycoreutils
 )
+# What unpacks images beside pinfold, and what an image is made of.
+image_packages=(umoci skopeo bash coreutils tar gzip zstd findutils golang-github-containers-common)
 # Package, and who calls it inside the tree of the clients.
 client_packages=(
     runc crun busybox-static bash coreutils util-linux mount procps grep sed mawk findutils jq tar
@@ -168,6 +171,19 @@ fetch_peers() {
     unpack "$folder" "$target/cache/debs/sid"/*.deb
 }
 
+fetch_image_tools() {
+    local folder=$target/peers/images
+    [ -d "$folder" ] && return
+    echo "setup: fetching umoci and skopeo of Debian sid"
+    download sid "${image_packages[@]}"
+    unpack "$folder.new" "$target/cache/debs/sid"/*.deb
+    mkdir -p "$folder.new"/{proc,dev,tmp,mnt,etc,var/tmp}
+    printf '%s\n' root:x:0:0:root:/root:/bin/bash >"$folder.new/etc/passwd"
+    ln -sf bash "$folder.new/usr/bin/sh"
+    ldconfig -r "$folder.new"
+    mv "$folder.new" "$folder"
+}
+
 # A root file system in which programs can be started, without any package's own scripts: what those
 # would have made is made here.
 fetch_clients() {
@@ -239,7 +255,10 @@ for part in "$@"; do
     vm) fetch_vm_kernel ;;
     guest) fetch_guest ;;
     clients) fetch_clients ;;
-    peers) fetch_peers ;;
+    peers)
+        fetch_peers
+        fetch_image_tools
+        ;;
     *) die "unknown part: $part (host, vm, guest, clients, peers)" ;;
     esac
 done

@@ -12,13 +12,19 @@
     reason = "a case fails by panicking, as in #[test] functions, which clippy does not see here"
 )]
 
-mod tar;
-mod world;
+mod confinement;
 mod hostile;
+mod limits;
 mod ordinary;
+mod peers;
+mod rootless;
+mod tar;
+mod whiteouts;
+mod world;
 
 use std::ffi::OsString;
 use std::panic::catch_unwind;
+use std::path::Path;
 use std::process::ExitCode;
 
 use pinfold::image::unpack::confine;
@@ -28,11 +34,40 @@ type Case = (&'static str, fn());
 
 fn main() -> ExitCode {
     let args = std::env::args_os().collect::<Vec<OsString>>();
-    if let Some(code) = confine::entered(&args) {
+    let words = args.iter().skip(1).filter_map(|word| word.to_str()).collect::<Vec<_>>();
+    let entered = match words.first() {
+        Some(job) if confinement::is_attack(job) => confine::taken_over(&args, confinement::attack),
+        _ => confine::entered(&args),
+    };
+    if let Some(code) = entered {
         return ExitCode::from(code.0);
     }
-    let words = args.iter().skip(1).filter_map(|word| word.to_str()).collect::<Vec<_>>();
-    let cases = [ordinary::CASES, hostile::CASES].concat();
+    match words.as_slice() {
+        ["--show", directory] => {
+            print!("{}", world::Tree::of(Path::new(directory)).lines());
+            return ExitCode::SUCCESS;
+        }
+        ["--attempts", canary] => {
+            confinement::print_attempts(canary);
+            return ExitCode::SUCCESS;
+        }
+        ["--as-user", place, kind] => {
+            rootless::play(place, kind);
+            return ExitCode::SUCCESS;
+        }
+        ["--bench", blob, compression, staging] => return bench(blob, compression, staging),
+        _ => {}
+    }
+    let cases = [
+        ordinary::CASES,
+        hostile::CASES,
+        whiteouts::CASES,
+        limits::CASES,
+        confinement::CASES,
+        rootless::CASES,
+        peers::CASES,
+    ]
+    .concat();
     let filters = words.iter().filter(|word| !word.starts_with('-')).collect::<Vec<_>>();
     let chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
     let chosen = cases.into_iter().filter(|(name, _)| chosen(name));
@@ -61,4 +96,19 @@ fn report(cases: impl Iterator<Item = Case>) -> ExitCode {
     let result = if failed == 0 { "ok" } else { "FAILED" };
     println!("\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Unpacks one blob and says what came of it, for benches/unpack.sh.
+fn bench(blob: &str, compression: &str, staging: &str) -> ExitCode {
+    use pinfold::image::unpack::{self, Compression, Options};
+    use std::os::fd::AsFd;
+    let compression = match compression {
+        "gzip" => Compression::Gzip,
+        "zstd" => Compression::Zstd,
+        _ => Compression::None,
+    };
+    let (blob, staging) = (std::fs::File::open(blob).unwrap(), std::fs::File::open(staging).unwrap());
+    let unpacked = unpack::layer(blob, compression, staging.as_fd(), &Options::default()).unwrap();
+    println!("{} entries, {} bytes", unpacked.entries, unpacked.bytes);
+    ExitCode::SUCCESS
 }

@@ -54,6 +54,7 @@ impl Place {
     }
 
     pub fn unpack_as(&self, blob: &[u8], compression: Compression, options: &Options) -> Result<Unpacked> {
+        keep(blob);
         let staging = File::open(self.staging()).unwrap();
         unpack::layer(blob, compression, staging.as_fd(), options)
     }
@@ -82,6 +83,43 @@ impl Place {
         self.assert_untouched();
     }
 
+    /// As [`Place::refused`], in a place of its own.
+    #[track_caller]
+    pub fn refused_elsewhere(&self, blob: &[u8], options: &Options, words: &str) {
+        Self::new().refused(blob, options, words);
+    }
+
+    /// A blob that is refused with these words; nothing is left.
+    #[track_caller]
+    pub fn refused_as(&self, blob: &[u8], compression: Compression, words: &str) {
+        let error = match self.unpack_as(blob, compression, &Options::default()) {
+            Ok(_) => panic!("it was unpacked: {:#?}", self.show()),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(words), "{error:?} does not say {words:?}");
+        self.assert_empty();
+    }
+
+    pub fn unpack_from(
+        &self,
+        blob: impl std::io::Read,
+        compression: Compression,
+        options: &Options,
+    ) -> Result<Unpacked> {
+        let staging = File::open(self.staging()).unwrap();
+        unpack::layer(blob, compression, staging.as_fd(), options)
+    }
+
+    /// The first and the last four bytes of a file.
+    pub fn ends_of(&self, name: &str) -> (Vec<u8>, Vec<u8>) {
+        use std::os::unix::fs::FileExt;
+        let file = File::open(self.staging().join(name)).unwrap();
+        let (mut first, mut last) = (vec![0; 4], vec![0; 4]);
+        file.read_exact_at(&mut first, 0).unwrap();
+        file.read_exact_at(&mut last, file.metadata().unwrap().len() - 4).unwrap();
+        (first, last)
+    }
+
     #[track_caller]
     pub fn assert_empty(&self) {
         let left = fs::read_dir(self.staging()).unwrap().flatten().collect::<Vec<_>>();
@@ -103,6 +141,15 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.path).ok();
+    }
+}
+
+/// Writes each layer to the directory PINFOLD_CORPUS, for tests/unpack/control.sh.
+fn keep(blob: &[u8]) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    if let Some(corpus) = std::env::var_os("PINFOLD_CORPUS").filter(|_| blob.len() < 1 << 22) {
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        fs::write(Path::new(&corpus).join(format!("{serial:04}")), blob).unwrap();
     }
 }
 
@@ -163,6 +210,13 @@ impl Tree {
         }
     }
 
+    /// One line per file, to be compared across processes.
+    pub fn lines(&self) -> String {
+        let line =
+            |(name, line): (&Vec<u8>, &String)| format!("{:?} {line}\n", String::from_utf8_lossy(name));
+        self.0.iter().map(line).collect()
+    }
+
     pub fn names(&self) -> Vec<String> {
         self.0.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
     }
@@ -175,6 +229,12 @@ impl Tree {
     #[track_caller]
     pub fn assert_line(&self, name: &str, start: &str) {
         assert!(self.line(name).starts_with(start), "{name}: {:?} is not {start:?}", self.line(name));
+    }
+
+    /// The same, with holes as good as zeros.
+    pub fn without_holes(mut self) -> Self {
+        self.0.values_mut().for_each(|line| *line = line.replace(" sparse", ""));
+        self
     }
 
     /// What differs, one line each.

@@ -65,6 +65,10 @@ impl Talk {
         let mut fed = Fed::default();
         let mut piece = vec![0; PIECE];
         while self.to.is_some() {
+            // A blob that comes slowly never makes the pipe wait.
+            if clock::monotonic_ms() > self.until {
+                return Err(too_long());
+            }
             let length = match blob.read(&mut piece) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 read => {
@@ -115,7 +119,7 @@ impl Talk {
         let mut fds = [from, to];
         let left = self.until.saturating_sub(clock::monotonic_ms());
         match ppoll(&mut fds, Some(left)) {
-            Ok(0) => return Err(Error::new(Kind::ImageFailed, "unpacking takes longer than it may")),
+            Ok(0) => return Err(too_long()),
             Err(Errno::EINTR) => return Ok(Exchange::Goes),
             polled => polled.call("ppoll")?,
         };
@@ -133,6 +137,10 @@ impl Talk {
             _ => Ok(Exchange::Goes),
         }
     }
+}
+
+fn too_long() -> Error {
+    Error::new(Kind::ImageFailed, "unpacking takes longer than it may")
 }
 
 #[derive(PartialEq, Eq)]

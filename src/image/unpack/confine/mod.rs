@@ -17,7 +17,7 @@ mod start;
 use std::os::fd::BorrowedFd;
 
 pub use feed::Fed;
-pub use inside::entered;
+pub use inside::{entered, taken_over};
 pub use report::Report;
 
 use serde::{Deserialize, Serialize};
