@@ -346,6 +346,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/command-line.md",
         "docs/differences.md",
         "docs/ending.md",
+        "docs/images.md",
         "docs/lint.md",
         "docs/mounts.md",
         "docs/policy.md",

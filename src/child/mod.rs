@@ -18,6 +18,7 @@ mod meet;
 pub use meet::SET_RLIMITS;
 mod mounts;
 mod namespaces;
+mod overlay;
 mod place;
 mod program;
 mod root;

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
-use super::{Child, Done, mounts};
+use super::{Child, Done, mounts, overlay};
 use crate::plan::{Reopened, RootFrom, Step};
 use crate::sys::{self, mount};
 
@@ -26,9 +26,10 @@ impl Child<'_> {
             RootFrom::Tree(tree) => sys::file::duplicate(tree.as_fd())?,
             RootFrom::Path(reopened) => mounts::reopen(reopened, mount::MS_PRIVATE)?,
             RootFrom::Tmpfs(fresh) => mounts::make_root(fresh)?,
+            RootFrom::Overlay(overlay) => overlay::make(overlay, old.as_fd())?,
         };
         mount::move_mount(tree.as_fd(), old.as_fd(), c"", 0)?;
-        if !matches!(from, RootFrom::Tmpfs(_)) && attrs != 0 {
+        if !matches!(from, RootFrom::Tmpfs(_) | RootFrom::Overlay(_)) && attrs != 0 {
             mounts::set_attrs_below(tree.as_fd(), attrs)?;
         }
         self.root = Some(tree);

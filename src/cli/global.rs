@@ -16,6 +16,12 @@ pub struct Global {
     /// Default: /run/pinfold, or $XDG_RUNTIME_DIR/pinfold for a user. It should be a tmpfs.
     #[arg(long, value_name = "DIR", value_parser = os::<HostPath>(), overrides_with = "root")]
     pub root: Option<HostPath>,
+    /// Directory of the images
+    ///
+    /// Default: /var/lib/pinfold, or $XDG_DATA_HOME/pinfold for a user. Refused while a policy of the host's
+    /// stands: only images that root brought in count.
+    #[arg(long, value_name = "DIR", value_parser = os::<HostPath>(), overrides_with = "store")]
+    pub store: Option<HostPath>,
     /// One more policy, of the caller's own: it can only narrow what the host's policy allows
     ///
     /// Where the host has none, it stands in its place. docs/policy.md is its form.

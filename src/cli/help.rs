@@ -33,6 +33,9 @@ Understand:
 Rule:
   policy      Write and check the host's policy, and judge bundles by it
 
+Images:
+  image       Bring images in, look at them, hand them out
+
 Care:
   gc          Remove what dead launches left behind
   completion  Print the completion script of a shell

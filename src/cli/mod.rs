@@ -7,6 +7,7 @@ mod container;
 mod exec;
 mod global;
 mod help;
+mod image;
 mod launch;
 mod lint;
 mod others;
@@ -22,6 +23,7 @@ pub use container::{
 };
 pub use exec::ExecArgs;
 pub use global::{CgroupManager, Global, LogFormat, Rootless};
+pub use image::{ImageArgs, ImageFormat, ImageWhat, ImportArgs};
 pub use launch::{CreateArgs, LaunchArgs, RunArgs};
 pub use lint::{FailOn, LintArgs};
 pub use others::{
@@ -113,6 +115,8 @@ pub enum Verb {
     Lint(LintArgs),
     /// Write and check the host's policy, and judge bundles by it
     Policy(PolicyArgs),
+    /// Bring images in, look at them, hand them out
+    Image(Box<ImageArgs>),
     /// Check whether this host can run sandboxes, and say how to fix it
     Doctor(DoctorArgs),
     /// Remove what dead launches left behind
@@ -148,6 +152,7 @@ impl Verb {
             Self::Explain(_) => "explain",
             Self::Lint(_) => "lint",
             Self::Policy(_) => "policy",
+            Self::Image(_) => "image",
             Self::Doctor(_) => "doctor",
             Self::Gc(_) => "gc",
             Self::Completion(_) => "completion",

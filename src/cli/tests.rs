@@ -293,7 +293,7 @@ fn h_is_the_hostname_of_a_sandbox_and_help_elsewhere() {
 #[test]
 fn docker_s_options_that_are_the_default_are_accepted() {
     let args = sandbox("--rm --init --read-only -it --network none --cap-drop ALL true");
-    assert!(args.life.rm && args.process.init && args.files.read_only);
+    assert!(args.life.rm && args.process.init && args.files.read_only == Some(true));
     assert!(args.process.interactive && args.process.tty);
     assert_eq!(args.identity.network, Some(NetworkMode::None));
     assert_eq!(args.privileges.cap_drop, [CapArg::All]);

@@ -22,6 +22,7 @@ pub mod gc;
 pub mod group;
 pub mod hooks;
 pub mod host;
+pub mod image;
 pub mod json_shape;
 pub mod judge;
 pub mod kill;
@@ -84,6 +85,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Explain(args) => explain::run(global, args),
         Verb::Lint(args) => lint::run(args),
         Verb::Policy(args) => policy::run(global, args),
+        Verb::Image(args) => image::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),

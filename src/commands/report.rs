@@ -29,6 +29,7 @@ struct Report {
     peaks: Peaks,
     controls: Controls,
     binds: Vec<Bound>,
+    image: Option<ImageReport>,
     degraded: Vec<String>,
     plan_digest: Option<String>,
 }
@@ -41,6 +42,13 @@ struct Failure {
     path: Option<String>,
     errno: Option<String>,
     hint: Option<String>,
+}
+
+/// The image, as it was asked for and as it was verified.
+#[derive(Debug, Clone, Serialize)]
+struct ImageReport {
+    reference: String,
+    digest: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -90,6 +98,11 @@ impl Reporter {
     /// The target's number, for a process that keeps it and closes all else.
     pub fn descriptor(&self) -> Option<u32> {
         self.target.as_ref().map(|target| target.as_raw_fd().cast_unsigned())
+    }
+
+    /// The image that the root is made of.
+    pub fn image(&mut self, reference: String, digest: String) {
+        self.report.image = Some(ImageReport { reference, digest });
     }
 
     /// What is in force from the Plan on.
@@ -237,6 +250,7 @@ impl Report {
             peaks: Peaks::default(),
             controls: Controls::default(),
             binds: vec![],
+            image: None,
             degraded: vec![],
             plan_digest: None,
         }

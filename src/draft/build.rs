@@ -156,7 +156,7 @@ fn root(
     (maps, caller): (Option<&IdMaps>, Option<(u32, u32)>),
 ) -> Result<Root> {
     let root = spec.root().as_ref();
-    let directory = match extras.host_usr {
+    let directory = match extras.host_usr || extras.image.is_some() {
         true => None,
         false => Some(
             root.map(|root| root.path().clone()).filter(|path| !path.as_os_str().is_empty()).ok_or_else(
@@ -181,7 +181,8 @@ fn root(
         Door::Sandbox => MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY,
         Door::Oci => 0,
     };
-    Ok(Root { directory, size: extras.root_size, owner, readonly, propagation, attrs })
+    let image = extras.image.clone();
+    Ok(Root { directory, image, size: extras.root_size, owner, readonly, propagation, attrs })
 }
 
 /// config-linux.md "Rootfs Mount Propagation"; the `r` forms as runc reads them.

@@ -95,6 +95,8 @@ pub struct Extras {
     pub door: Door,
     /// Build the root from the host's own /usr instead of `root.path`.
     pub host_usr: bool,
+    /// The image that the root is made of, instead of `root.path`.
+    pub image: Option<ImageRoot>,
     /// Size limit of the fresh root and of /tmp style mounts, in bytes.
     pub root_size: u64,
     /// Indexes into `mounts` whose source's owner is shown as the sandbox user.
@@ -123,6 +125,7 @@ impl Extras {
         Self {
             door: Door::Oci,
             host_usr: false,
+            image: None,
             root_size: 0,
             owner_mapped: vec![],
             own: vec![],
@@ -262,11 +265,22 @@ pub struct Join {
     pub field: String,
 }
 
+/// An image whose layers make the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRoot {
+    /// Of its manifest, which pinfold verified.
+    pub digest: String,
+    /// How many layers.
+    pub layers: usize,
+}
+
 /// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
-    /// A directory of the host; `None` for a fresh tmpfs.
+    /// A directory of the host; `None` for a fresh tmpfs, and for an image.
     pub directory: Option<PathBuf>,
+    /// An image.
+    pub image: Option<ImageRoot>,
     /// Size limit of the fresh root.
     pub size: u64,
     /// How the owners of a directory are shown.
@@ -277,6 +291,13 @@ pub struct Root {
     pub propagation: u64,
     /// MOUNT_ATTR_* of a directory's mount and of what is mounted below it on the host.
     pub attrs: u64,
+}
+
+impl Root {
+    /// MOUNT_ATTR_* of the root's own mount: read-only comes when all stands in it.
+    pub fn attrs_of_itself(&self) -> u64 {
+        self.attrs & !crate::sys::mount::MOUNT_ATTR_RDONLY
+    }
 }
 
 /// One mount.

@@ -6,9 +6,16 @@
 
 mod files;
 pub mod json;
+pub mod merged;
+pub mod opened;
+pub mod pack;
+pub mod source;
 pub mod spec;
 pub mod store;
+pub mod trees;
 pub mod unpack;
+
+pub use opened::Image;
 
 use crate::error::{Error, Kind};
 

@@ -62,7 +62,7 @@ fn is_swap(step: &Step, errno: Errno) -> bool {
     let compared = matches!(
         step,
         Step::Mount { from: MountFrom::Path(..), .. }
-            | Step::AttachRoot { from: RootFrom::Path(_), .. }
+            | Step::AttachRoot { from: RootFrom::Path(_) | RootFrom::Overlay(_), .. }
             | Step::AttachRoot { onto: Some(_), .. }
     );
     compared && errno == Errno::ESTALE

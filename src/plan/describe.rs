@@ -170,6 +170,13 @@ impl RootFrom {
             Self::Tree(_) => "pinned tree".to_owned(),
             Self::Path(reopened) => format!("reopened {}", reopened.path.to_string_lossy()),
             Self::Tmpfs(fresh) => fresh.describe(),
+            Self::Overlay(overlay) => {
+                let (layers, upper) = (overlay.lowers.len(), overlay.upper.describe());
+                format!(
+                    "image {} of {layers} layers attrs={:#x} upper: {upper}",
+                    overlay.image, overlay.attrs
+                )
+            }
         }
     }
 }

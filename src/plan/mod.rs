@@ -178,6 +178,31 @@ pub enum RootFrom {
     Path(Reopened),
     /// A fresh tmpfs, made by the child in its own user namespace.
     Tmpfs(FreshFs),
+    /// The layers of an image.
+    Overlay(Overlay),
+}
+
+/// Layers of an image below a room of their own for mount points and changes: overlayfs, made
+/// by the child, so that it acts by the rights of the child's user namespace and no others.
+#[derive(Debug)]
+pub struct Overlay {
+    /// The topmost first.
+    pub lowers: Vec<Lower>,
+    /// A tmpfs.
+    pub upper: FreshFs,
+    /// MOUNT_ATTR_* of the mount.
+    pub attrs: u64,
+    /// The image's digest.
+    pub image: String,
+}
+
+/// One layer.
+#[derive(Debug)]
+pub enum Lower {
+    /// A detached tree that the parent made.
+    Tree(OwnedFd),
+    /// A path that the child opens again and compares (rootless).
+    Path(Reopened),
 }
 
 /// A host path that the child opens itself because an O_PATH fd of the host's mount

@@ -37,8 +37,6 @@ pub struct Request {
     pub has_cgroup: bool,
     /// `update` changes a share of the cache or of memory bandwidth.
     pub rdt: bool,
-    /// The digest of the image, where pinfold verified one.
-    pub image: Option<String>,
     /// `--root`, or its default.
     pub state_root: PathBuf,
     /// Launches that live, this one with them.
@@ -66,7 +64,6 @@ impl Request {
             degraded: vec![],
             has_cgroup: true,
             rdt: false,
-            image: None,
             state_root,
             running: 1,
             caller: None,

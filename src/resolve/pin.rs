@@ -73,6 +73,8 @@ pub struct Pinned {
 pub struct Facts {
     /// The root directory, where it is a directory of the host.
     pub root: Option<Pinned>,
+    /// The layers of the image, the lowest first.
+    pub layers: Vec<Pinned>,
     /// For each mount of the Draft, its bind source.
     pub binds: Vec<Option<Pinned>>,
     /// The namespaces to join, in the Draft's order.
@@ -313,6 +315,14 @@ fn pinned((fd, links): Opened) -> Result<Pinned> {
     let identity = identify(fd.as_fd())?;
     let nlink = sys::file::stat(fd.as_fd()).call("fstat")?.nlink;
     Ok(Pinned { fd, identity, below: vec![], links, nlink, mount_point: None })
+}
+
+/// A layer of an image, which the store opened.
+///
+/// # Errors
+/// As [`identify`].
+pub fn pin_layer(fd: OwnedFd) -> Result<Pinned> {
+    pinned((fd, vec![]))
 }
 
 /// Reads the identity of an opened object.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::entering::{self, Entering};
-use super::{Facts, Surroundings, devices, hooks, landlock, mounting, needed, trees};
+use super::{Facts, Surroundings, devices, hooks, landlock, mounting, needed, overlay, trees};
 use crate::draft::{Door, Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Covered, FreshFs, IdMaps, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
@@ -33,10 +33,10 @@ pub(super) fn steps(
     around: &mut Surroundings<'_>,
 ) -> Result<Vec<Planned>> {
     let mut list = List { steps: vec![] };
-    let Facts { root, binds, joined_maps, devices: nodes, .. } = facts;
+    let Facts { root, layers, binds, joined_maps, devices: nodes, .. } = facts;
     let maps = draft.id_maps.as_ref().or(joined_maps.as_ref());
     own_ids_and_namespaces(&mut list, draft, maps, entering, around);
-    attach_root(&mut list, draft, root)?;
+    attach_root(&mut list, draft, root, layers)?;
     fill_root(&mut list, draft)?;
     mounting::mount_all(&mut list, draft, binds, entering.shown.as_ref(), around)?;
     devices::make_devices(&mut list, draft, nodes)?;
@@ -112,10 +112,16 @@ fn join_cgroup(list: &mut List, files: Vec<std::os::fd::OwnedFd>) {
 }
 
 /// Propagation is cut before the first mount, or it would appear on the host.
-fn attach_root(list: &mut List, draft: &Draft, root: Option<super::Pinned>) -> Result<()> {
+fn attach_root(
+    list: &mut List,
+    draft: &Draft,
+    root: Option<super::Pinned>,
+    layers: Vec<super::Pinned>,
+) -> Result<()> {
     list.add("", Step::CutPropagation { flags: cut(draft) });
     let onto = hooks::place_of_root(draft, root.as_ref())?;
     let from = match root {
+        None if draft.root.image.is_some() => RootFrom::Overlay(overlay::overlay(draft, &layers)?),
         None => RootFrom::Tmpfs(fresh_root(draft.root.size)?),
         Some(pinned) => {
             let options = MountOptions { bind: true, recursive: true, ..MountOptions::default() };
@@ -136,7 +142,7 @@ fn cut(draft: &Draft) -> u64 {
     libc::MS_REC | if asked { libc::MS_SLAVE } else { libc::MS_PRIVATE }
 }
 
-fn fresh_root(size: u64) -> Result<FreshFs> {
+pub(super) fn fresh_root(size: u64) -> Result<FreshFs> {
     let options = [("source", "pinfold".to_owned()), ("mode", "0755".to_owned()), ("size", size.to_string())];
     let options = options.into_iter().map(|(key, value)| Ok((c_string(key)?, Some(c_string(&value)?))));
     Ok(FreshFs {

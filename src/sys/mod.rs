@@ -31,6 +31,7 @@ pub mod mempolicy;
 pub mod mount;
 pub mod net;
 pub mod nsfs;
+pub mod overlay;
 pub mod pages;
 pub mod personality;
 pub mod pidfd;

@@ -25,6 +25,11 @@ impl Digest {
         Self(format!("{ALGORITHM}{digits}"))
     }
 
+    /// Of the hash itself.
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self::of_hash(hash)
+    }
+
     /// Of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;

@@ -11,6 +11,7 @@ type Verdict = Result<(), String>;
 
 pub(super) fn contradictions(args: &SandboxArgs) -> Verdict {
     swap_holds_memory(args)?;
+    writable_root_is_an_image(args)?;
     no_capability_both_ways(args)?;
     one_word_per_security_opt(args)?;
     once("mount destination", args.files.mounts.0.iter().map(|mount| mount.destination()))?;
@@ -44,6 +45,14 @@ fn secrets_alone_in_their_place(args: &SandboxArgs) -> Verdict {
             Err(format!("--secret has {SECRETS} to itself: nothing can be mounted at {}", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Any other root is the host's own.
+fn writable_root_is_an_image(args: &SandboxArgs) -> Verdict {
+    match args.files.read_only == Some(false) && args.files.image.is_none() {
+        true => Err("--read-only=false needs --image: any other root is the host's own".to_owned()),
+        false => Ok(()),
     }
 }
 

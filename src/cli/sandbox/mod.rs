@@ -35,7 +35,7 @@ use clap::{ArgAction, Args};
 )]
 pub struct SandboxArgs {
     /// The program and its arguments, passed on as they are
-    #[arg(value_name = "CMD", trailing_var_arg = true, required_unless_present_any = ["spec", "entrypoint"])]
+    #[arg(value_name = "CMD", trailing_var_arg = true, required_unless_present_any = ["spec", "entrypoint", "image"])]
     pub command: Vec<OsString>,
     /// What it sees of the host.
     #[command(flatten)]

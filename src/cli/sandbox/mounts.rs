@@ -4,7 +4,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::super::os;
-use crate::types::{Access, BindArg, FromOsStr, HostPath, MountArg, RootPath, TmpfsArg, VolumeArg};
+use crate::types::{
+    Access, BindArg, FromOsStr, HostPath, ImageArg, MountArg, RootPath, StorageOpt, TmpfsArg, VolumeArg,
+};
 
 const HEADING: &str = "Files";
 
@@ -15,12 +17,24 @@ pub struct FileArgs {
     /// Directory to use as the root, read-only (default: the host's own /usr)
     #[arg(long, value_name = "DIR", value_parser = os::<HostPath>())]
     pub rootfs: Option<HostPath>,
+    /// Image to run on: a name of the store, oci:DIR or archive:FILE (default: the host's own /usr)
+    ///
+    /// It is verified, unpacked once, and seen through overlayfs (Linux 6.7). Its configuration gives the command,
+    /// environment, user and working directory that no option does; the user is 1000 where it names none.
+    #[arg(long, value_name = "REF|oci:DIR|archive:FILE", value_parser = os::<ImageArg>(), conflicts_with = "rootfs")]
+    pub image: Option<ImageArg>,
+    /// Room for what is written to the root of an image with --read-only=false (default: 64m)
+    #[arg(long, value_name = "size=SIZE", requires = "image")]
+    pub storage_opt: Option<StorageOpt>,
     /// Mounts, in the order in which they were typed.
     #[command(flatten)]
     pub mounts: MountList,
-    /// Accepted from Docker: the root is always read-only
-    #[arg(long)]
-    pub read_only: bool,
+    /// Whether the root is read-only (default: true)
+    ///
+    /// Weaker with false, which needs --image: the program can change its own programs. What it writes counts as
+    /// memory and ends with the sandbox.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub read_only: Option<bool>,
 }
 
 /// One mount that was asked for.

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::super::text_file;
+use super::image::RunImage;
 use super::users::User;
 use crate::cli::SandboxArgs;
 use crate::error::{Context, Error, Result};
@@ -15,7 +16,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const ENV_FILE_LIMIT: usize = 1 << 20;
 
 /// `KEY=VALUE` entries, sorted by key.
-pub(super) fn environment(args: &SandboxArgs, user: &User) -> Result<Vec<String>> {
+pub(super) fn environment(args: &SandboxArgs, user: &User, image: Option<&RunImage>) -> Result<Vec<String>> {
     let mut entries: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |key: &str, value: &str| {
         entries.insert(key.to_owned(), value.to_owned());
@@ -29,6 +30,9 @@ pub(super) fn environment(args: &SandboxArgs, user: &User) -> Result<Vec<String>
     }
     if args.process.tty {
         set("TERM", &std::env::var("TERM").unwrap_or_else(|_| "xterm".to_owned()));
+    }
+    for (key, value) in image.map(RunImage::environment).transpose()?.unwrap_or_default() {
+        entries.insert(key, value);
     }
     for file in &args.process.env_file {
         let content = text_file::read(file.as_path(), ENV_FILE_LIMIT).at("--env-file")?;

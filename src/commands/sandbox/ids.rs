@@ -4,6 +4,8 @@
 //! nobody. Started by an ordinary user: the user's own id, which is all it may map.
 
 use super::super::host::Host;
+use super::users::User;
+use crate::cli::SandboxArgs;
 use crate::error::Result;
 use crate::plan::{IdMaps, IdRange as MapRange};
 use crate::rootfs::{TOOL_GID, TOOL_UID};
@@ -16,10 +18,13 @@ pub(super) struct Ids {
 }
 
 /// Chooses the ids.
-pub(super) fn choose(host: &Host) -> Result<Ids> {
+pub(super) fn choose(host: &Host, args: &SandboxArgs, user: &User) -> Result<Ids> {
     if host.facts.rootless {
+        // The one id can be any: it is the one that the image asks for.
+        let of_image = args.files.image.is_some() && args.identity.user.is_none();
+        let (uid, gid) = if of_image { (user.uid, user.gid) } else { (TOOL_UID, TOOL_GID) };
         let own = |inside, outside| vec![MapRange { inside, outside, size: 1 }];
-        let maps = IdMaps { uids: own(TOOL_UID, host.facts.euid), gids: own(TOOL_GID, host.facts.egid) };
+        let maps = IdMaps { uids: own(uid, host.facts.euid), gids: own(gid, host.facts.egid) };
         return Ok(Ids { maps, range: None });
     }
     // One place for all, whatever --root says: two sandboxes must never share a range.

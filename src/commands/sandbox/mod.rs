@@ -1,7 +1,9 @@
 //! `pinfold sandbox`: one untrusted program, secure defaults, everything ends with it.
 
+pub mod accounts;
 mod environment;
 mod ids;
+mod image;
 mod inherited;
 mod keep;
 mod mounts;
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Global, SandboxArgs};
 use crate::draft::{self, Draft};
-use crate::error::{Context, Error, ExitCode, Result};
+use crate::error::{Context, Error, ExitCode, Kind, Result};
 use crate::policy;
 use crate::resolve::Facts;
 use crate::state::id_range::IdRange;
@@ -33,6 +35,7 @@ use super::bundle;
 use super::host::Host;
 use super::judge::{Judge, Judged};
 use super::report::Reporter;
+use image::RunImage;
 use inherited::Inherited;
 
 /// What was asked for, decided.
@@ -43,6 +46,7 @@ struct Asked {
     /// The configuration that a further program of the sandbox goes by.
     kept: Vec<u8>,
     id_range: Option<IdRange>,
+    image: Option<RunImage>,
     degraded: Vec<String>,
 }
 
@@ -69,7 +73,10 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let secrets = secrets::read(args, &mut inherited);
     let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
     let ran = judge.and_then(|judge| {
-        let asked = decide(args, &host, secrets?, &judge)?;
+        let asked = decide(global, args, &host, secrets?, &judge)?;
+        if let Some(image) = &asked.image {
+            reporter.image(image.reference.clone(), image.root.digest.clone());
+        }
         match args.life.explain {
             true => explain(asked, &host),
             false => run::run(global, args, &host, asked, &judge, &mut reporter),
@@ -83,12 +90,14 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
 }
 
 fn decide(
+    global: &Global,
     args: &SandboxArgs,
     host: &Host,
     secrets: Vec<secrets::Secret>,
     judge: &Judge<'_>,
 ) -> Result<Asked> {
-    let request = spec::request(args, host, secrets)?;
+    refuse_own_store(global, args, judge)?;
+    let mut request = spec::request(global, args, host, secrets)?;
     let mut draft = draft::build(&request.spec, &request.extras, &host.facts)?;
     let mut degraded = request.degraded;
     draft.limits = spec::limits(args, host, &mut degraded);
@@ -96,8 +105,11 @@ fn decide(
     let kept = keep::configuration(&request.spec, request.filter.as_deref())?;
     let cwd = super::host::open_cwd()?;
     let asked = asks(args, host, judge, bundle::absolute(cwd.as_fd())?, &degraded)?;
-    let Judged { draft, facts } = judge.launch(draft, cwd.as_fd(), &asked)?;
-    Ok(Asked { draft, facts, kept, id_range: request.id_range, degraded })
+    let Judged { draft, mut facts } = judge.launch(draft, cwd.as_fd(), &asked)?;
+    if let Some(image) = &mut request.image {
+        facts.layers = std::mem::take(&mut image.layers);
+    }
+    Ok(Asked { draft, facts, kept, id_range: request.id_range, degraded, image: request.image })
 }
 
 /// What the policy must know beside the Draft.
@@ -117,6 +129,17 @@ fn asks(
         running: judge.running()? + 1,
         ..judge.request(policy::Verb::Sandbox, base)?
     })
+}
+
+/// A store of the caller's choice could hold anything under any digest.
+fn refuse_own_store(global: &Global, args: &SandboxArgs, judge: &Judge<'_>) -> Result<()> {
+    match judge.stands() && args.files.image.is_some() && global.store.is_some() {
+        true => {
+            Err(Error::new(Kind::PolicyRefused, "refused by policy: images come from the host's own store")
+                .field("--store"))
+        }
+        false => Ok(()),
+    }
 }
 
 /// `--strict` turns a default that this host cannot give into an error.

@@ -1,7 +1,8 @@
 //! The mounts of a sandbox: the kernel's filesystems, private temporary places, and what
 //! the options bring in.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -21,14 +22,33 @@ pub(super) struct Mounts {
     pub own: Vec<usize>,
 }
 
-/// All mounts, in order, after `first`.
-pub(super) fn mounts(args: &SandboxArgs, user: &User, first: Vec<Value>, rootless: bool) -> Result<Mounts> {
+/// What is decided before.
+pub(super) struct Given {
+    /// Mounts in front of all others.
+    pub first: Vec<Value>,
+    /// Places that an image wants to write to.
+    pub volumes: BTreeSet<String>,
+    pub rootless: bool,
+}
+
+/// All mounts, in order, after the first ones.
+pub(super) fn mounts(args: &SandboxArgs, user: &User, given: Given) -> Result<Mounts> {
+    let Given { first, volumes, rootless } = given;
     let mut mounts = Mounts { list: first, owner_mapped: vec![], own: vec![] };
     mounts.list.extend(kernel_filesystems(args, rootless));
     mounts.list.push(tmpfs("/tmp", &[format!("size={TMP_SIZE}"), "mode=1777".to_owned()]));
     if is_plain_home(&user.home) {
         let home = format!("uid={},gid={},mode=0700,size={TMP_SIZE}", user.uid, user.gid);
         mounts.list.push(tmpfs(&user.home, &home.split(',').map(str::to_owned).collect::<Vec<_>>()));
+    }
+    // What is given a place by an option, or has one already, is no volume.
+    let taken = |place: &String| {
+        let mut typed = args.files.mounts.0.iter().map(|mount| mount.destination().as_path());
+        place == "/tmp" || *place == user.home || typed.any(|other| other == Path::new(place))
+    };
+    for volume in volumes.iter().filter(|place| !taken(place)) {
+        let options = format!("uid={},gid={},mode=0755,size={TMP_SIZE}", user.uid, user.gid);
+        mounts.list.push(tmpfs(volume, &options.split(',').map(str::to_owned).collect::<Vec<_>>()));
     }
     if !args.process.secret.is_empty() {
         mounts

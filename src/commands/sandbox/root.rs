@@ -5,20 +5,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{bundle, text_file};
-use crate::cli::SandboxArgs;
+use super::super::bundle;
+use super::accounts::Accounts;
+use super::image::{self, RunImage};
+use crate::cli::{Global, SandboxArgs};
 use crate::draft::{DraftEntry, DraftFile};
 use crate::error::{Context, Result};
 use crate::rootfs::{self, HostRootFacts, Made};
-
-const ACCOUNT_FILE_LIMIT: usize = 1 << 20;
-
-/// The passwd and group of the root.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Accounts {
-    pub passwd: String,
-    pub group: String,
-}
 
 /// What the root is made of.
 pub(super) struct Root {
@@ -27,24 +20,27 @@ pub(super) struct Root {
     /// Mounts in front of all others.
     pub mounts: Vec<Value>,
     pub accounts: Accounts,
+    /// The image, for `--image`.
+    pub image: Option<RunImage>,
 }
 
 /// The root for these options; `owner` has the files that are made for it.
-pub(super) fn root(args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
-    match &args.files.rootfs {
-        Some(directory) => from_directory(directory.as_path()),
-        None => from_host(args, owner),
+pub(super) fn root(global: &Global, args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
+    match (&args.files.rootfs, &args.files.image) {
+        (Some(directory), _) => from_directory(directory.as_path()),
+        (None, Some(asked)) => {
+            let image = image::open(global, asked).at("--image")?;
+            let accounts = image.accounts.clone();
+            Ok(Root { skeleton: vec![], mounts: vec![], accounts, image: Some(image) })
+        }
+        (None, None) => from_host(args, owner),
     }
 }
 
 fn from_directory(directory: &Path) -> Result<Root> {
     let root = bundle::open_directory(directory).on(directory.display()).at("--rootfs")?;
-    let text = |name: &str| -> Result<String> {
-        let content = text_file::read_in_root(root.as_fd(), Path::new(name), ACCOUNT_FILE_LIMIT)?;
-        Ok(String::from_utf8_lossy(&content.unwrap_or_default()).into_owned())
-    };
-    let accounts = Accounts { passwd: text("etc/passwd")?, group: text("etc/group")? };
-    Ok(Root { skeleton: vec![], mounts: vec![], accounts })
+    let accounts = Accounts::of_root(root.as_fd())?;
+    Ok(Root { skeleton: vec![], mounts: vec![], accounts, image: None })
 }
 
 fn from_host(args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
@@ -74,7 +70,7 @@ fn from_host(args: &SandboxArgs, owner: (u32, u32)) -> Result<Root> {
             "options": ["rbind", "ro", "nosuid", "nodev"],
         })
     });
-    Ok(Root { skeleton, mounts: mounts.collect(), accounts })
+    Ok(Root { skeleton, mounts: mounts.collect(), accounts, image: None })
 }
 
 /// The skeleton's file with what the options add to it.

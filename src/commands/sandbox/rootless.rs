@@ -14,7 +14,8 @@ pub(super) fn refuse_other_ids(args: &SandboxArgs, user: &User, host: &Host) -> 
     if !host.facts.rootless {
         return Ok(());
     }
-    if (user.uid, user.gid) != (TOOL_UID, TOOL_GID) {
+    let of_image = args.files.image.is_some() && args.identity.user.is_none();
+    if !of_image && (user.uid, user.gid) != (TOOL_UID, TOOL_GID) {
         let asked = format!("{}:{}", user.uid, user.gid);
         return Err(Error::setup(format!(
             "a caller without privilege has one user and one group to give: its own, which are {TOOL_UID}:{TOOL_GID} inside"

@@ -169,6 +169,9 @@ fn detached(
             if let Some(range) = asked.id_range {
                 range.keep(&init)?;
             }
+            if let Some(image) = asked.image {
+                image.lease.keep(&init)?;
+            }
             crate::commands::output::print(&format!("{}\n", entry.id()))?;
             Ok(ExitCode::SUCCESS)
         }

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::super::caller;
 use super::super::host::Host;
+use super::image::RunImage;
 use super::oom_score::oom_score;
 use super::{environment, ids, mounts, rlimits, root, rootless, seccomp, secrets, users};
 use crate::cgroup::{Amount, Control, Limits};
-use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, SandboxArgs};
+use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, Global, SandboxArgs};
 use crate::draft::{Door, Extras};
 use crate::error::{Error, Result};
 use crate::rootfs::HOSTNAME;
@@ -20,6 +21,8 @@ use crate::types::{CapArg, CapName, NetworkMode, SecurityOpt};
 
 /// Size of the fresh root, which holds nothing but the skeleton.
 const ROOT_SIZE: u64 = 1 << 20;
+/// Of one that may be written, where no option says otherwise.
+const WRITABLE_SIZE: u64 = 64 << 20;
 
 /// docker's masked and read-only parts of /proc, and what has appeared since.
 const MASKED: &[&str] = &[
@@ -44,6 +47,8 @@ pub(super) struct Request {
     pub degraded: Vec<String>,
     /// The text of the seccomp profile.
     pub filter: Option<String>,
+    /// The image that it stands on.
+    pub image: Option<RunImage>,
 }
 
 /// What bounds each process by itself, beside the cgroup.
@@ -53,14 +58,21 @@ struct Bounds {
 }
 
 /// Reads the options.
-pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Secret>) -> Result<Request> {
+pub(super) fn request(
+    global: &Global,
+    args: &SandboxArgs,
+    host: &Host,
+    secrets: Vec<secrets::Secret>,
+) -> Result<Request> {
     refuse_unsupported(args)?;
-    let ids = ids::choose(host)?;
     let rootless = host.facts.rootless;
-    let root = root::root(args, ids::owner_of_root(host))?;
-    let user = users::user(args, &root.accounts)?;
+    let root = root::root(global, args, ids::owner_of_root(host))?;
+    let image = root.image;
+    let user = users::user(args, &root.accounts, image.as_ref().and_then(|image| image.user.as_ref()))?;
+    let ids = ids::choose(host, args, &user)?;
     rootless::refuse_other_ids(args, &user, host)?;
-    let mounts = mounts::mounts(args, &user, root.mounts, rootless)?;
+    let volumes = image.as_ref().map(RunImage::volumes).transpose()?.unwrap_or_default();
+    let mounts = mounts::mounts(args, &user, mounts::Given { first: root.mounts, volumes, rootless })?;
     let files = secrets::files(secrets, &user);
     let filter = seccomp::text(args)?;
     let bounding = capabilities(args);
@@ -68,18 +80,19 @@ pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Sec
     let mut degraded = rootless::degraded(host)?;
     let bounds =
         Bounds { rlimits: rlimits::rlimits(args, host)?, oom_score: oom_score(host, &mut degraded)? };
-    let document = document(args, &user, &ids, mounts.list, bounds)?;
+    let document = document(args, &user, &ids, mounts.list, (bounds, image.as_ref()))?;
     let spec = serde_json::from_value(document).map_err(|error| Error::internal(error.to_string()))?;
     if host.facts.landlock_abi == 0 {
         degraded.push("landlock: this kernel has none, or it is not enabled".to_owned());
     }
     let extras = Extras {
         door: Door::Sandbox,
-        host_usr: args.files.rootfs.is_none(),
-        root_size: ROOT_SIZE,
+        host_usr: args.files.rootfs.is_none() && image.is_none(),
+        image: image.as_ref().map(|image| image.root.clone()),
+        root_size: root_size(args),
         owner_mapped: if rootless { vec![] } else { mounts.owner_mapped },
         own: mounts.own,
-        root_idmapped: !rootless && args.files.rootfs.is_some(),
+        root_idmapped: !rootless && (args.files.rootfs.is_some() || image.is_some()),
         files,
         skeleton: root.skeleton,
         init: true,
@@ -87,18 +100,28 @@ pub(super) fn request(args: &SandboxArgs, host: &Host, secrets: Vec<secrets::Sec
         seccomp: profile,
         die_with_caller: !args.life.detach,
     };
-    Ok(Request { spec, extras, id_range: ids.range, degraded, filter })
+    Ok(Request { spec, extras, id_range: ids.range, degraded, filter, image })
+}
+
+/// Of an image it has the mount points too, and what is written where that is allowed.
+fn root_size(args: &SandboxArgs) -> u64 {
+    match (args.files.read_only, args.files.storage_opt) {
+        (Some(false), Some(option)) => option.size.bytes(),
+        (Some(false), None) => WRITABLE_SIZE,
+        _ => ROOT_SIZE,
+    }
 }
 
 /// Options that this version does not have yet are refused, never passed over.
 fn refuse_unsupported(args: &SandboxArgs) -> Result<()> {
-    let add_host = !args.identity.add_host.is_empty() && args.files.rootfs.is_some();
+    let own_root = args.files.rootfs.is_some() || args.files.image.is_some();
+    let add_host = !args.identity.add_host.is_empty() && own_root;
     let asked = [
         (args.life.detach && args.life.report.is_some(), "--report with --detach"),
         (args.life.detach && args.process.tty, "--tty with --detach"),
         (args.life.detach && args.limits.stdout_max.is_some(), "--stdout-max with --detach"),
         (args.life.detach && args.limits.stderr_max.is_some(), "--stderr-max with --detach"),
-        (add_host, "--add-host with --rootfs"),
+        (add_host, "--add-host with --rootfs or --image"),
         // Landlock without it needs a capability that the program's user has not, and every
         // mount of a sandbox is nosuid: no program could gain anything.
         (
@@ -117,7 +140,7 @@ fn document(
     user: &users::User,
     ids: &ids::Ids,
     mounts: Vec<Value>,
-    bounds: Bounds,
+    (bounds, image): (Bounds, Option<&RunImage>),
 ) -> Result<Value> {
     let host_network = args.identity.network == Some(NetworkMode::Host);
     let mut namespaces = vec!["pid", "ipc", "uts", "mount", "cgroup", "user"];
@@ -137,8 +160,8 @@ fn document(
         .map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned());
     Ok(json!({
         "ociVersion": "1.3.0",
-        "process": process(args, user, bounds)?,
-        "root": {"path": root, "readonly": true},
+        "process": process(args, user, bounds, image)?,
+        "root": {"path": root, "readonly": args.files.read_only != Some(false)},
         "hostname": hostname,
         "mounts": mounts,
         "linux": {
@@ -153,14 +176,19 @@ fn document(
     }))
 }
 
-fn process(args: &SandboxArgs, user: &users::User, bounds: Bounds) -> Result<Value> {
+fn process(
+    args: &SandboxArgs,
+    user: &users::User,
+    bounds: Bounds,
+    image: Option<&RunImage>,
+) -> Result<Value> {
     let caps: Vec<String> = capabilities(args).into_iter().map(|cap| cap.to_string()).collect();
     Ok(json!({
         "terminal": args.process.tty,
         "user": {"uid": user.uid, "gid": user.gid, "umask": 0o022, "additionalGids": user.groups},
-        "args": command(args)?,
-        "env": environment::environment(args, user)?,
-        "cwd": working_directory(args),
+        "args": command(args, image)?,
+        "env": environment::environment(args, user, image)?,
+        "cwd": working_directory(args, image)?,
         // A program that is not root has only what is ambient (capabilities(7)).
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": caps, "ambient": caps},
         "rlimits": bounds.rlimits,
@@ -169,9 +197,18 @@ fn process(args: &SandboxArgs, user: &users::User, bounds: Bounds) -> Result<Val
     }))
 }
 
-fn command(args: &SandboxArgs) -> Result<Vec<String>> {
-    let words = args.process.entrypoint.iter().chain(&args.command);
-    words.map(text).collect()
+fn command(args: &SandboxArgs, image: Option<&RunImage>) -> Result<Vec<String>> {
+    let typed: Vec<String> = args.command.iter().map(text).collect::<Result<_>>()?;
+    let entrypoint = args.process.entrypoint.as_ref().map(text).transpose()?;
+    let rest = match image {
+        Some(image) => image.command(entrypoint.is_some(), &typed),
+        None => typed,
+    };
+    let command: Vec<String> = entrypoint.into_iter().chain(rest).collect();
+    match command.is_empty() {
+        true => Err(Error::usage("the image names no command, and none is given").field("CMD")),
+        false => Ok(command),
+    }
 }
 
 fn text(word: &OsString) -> Result<String> {
@@ -181,8 +218,8 @@ fn text(word: &OsString) -> Result<String> {
     })
 }
 
-/// The first writable place, or the root.
-fn working_directory(args: &SandboxArgs) -> String {
+/// The first writable place, or the image's own, or the root.
+fn working_directory(args: &SandboxArgs, image: Option<&RunImage>) -> Result<String> {
     use crate::cli::MountRequest::Bind;
     let writable = args.files.mounts.0.iter().find_map(|mount| match mount {
         Bind { source, destination, access: crate::types::Access::ReadWrite } if is_directory(source) => {
@@ -191,7 +228,9 @@ fn working_directory(args: &SandboxArgs) -> String {
         _ => None,
     });
     let chosen = args.process.workdir.as_ref().or(writable);
-    chosen.map_or_else(|| "/".to_owned(), |path| path.as_path().to_string_lossy().into_owned())
+    let chosen = chosen.map(|path| path.as_path().to_string_lossy().into_owned());
+    let own = image.map(RunImage::working_directory).transpose()?.flatten();
+    Ok(chosen.or(own).unwrap_or_else(|| "/".to_owned()))
 }
 
 /// Only to choose a default: what is mounted is what the pinned descriptor says.

@@ -39,6 +39,15 @@ pub fn run(args: &SpecArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The template for the caller's own privilege.
+pub(super) fn for_caller() -> Value {
+    let flavour = match geteuid().is_root() {
+        true => Flavour::Root,
+        false => Flavour::Rootless { uid: geteuid().as_raw(), gid: getegid().as_raw() },
+    };
+    template(flavour, unified_cgroups())
+}
+
 /// Whether /sys/fs/cgroup is version 2: only then runc asks for a cgroup namespace.
 fn unified_cgroups() -> bool {
     statfs("/sys/fs/cgroup").is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC)

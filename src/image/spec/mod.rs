@@ -7,7 +7,7 @@ mod manifest;
 mod platform;
 
 pub use config::{Config, ImageConfig, RootFs};
-pub use descriptor::{Descriptor, LayerCompression, MediaType};
+pub use descriptor::{Descriptor, LayerCompression, MediaType, REF_NAME};
 pub use manifest::{Document, Index, Manifest};
 pub use platform::{Platform, Wanted};
 

@@ -288,6 +288,14 @@ impl<'s> Ingest<'s> {
         nix::unistd::fsync(&store.blobs).call("fsync").on("blobs/sha256")
     }
 
+    /// Removes what came.
+    ///
+    /// # Errors
+    /// unlinkat(2).
+    pub fn abandon(self) -> Result<()> {
+        self.discard()
+    }
+
     fn discard(&self) -> Result<()> {
         files::unlink(&self.store.tmp, &self.name)
     }

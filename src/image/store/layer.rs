@@ -61,7 +61,8 @@ pub enum Staged<'s> {
 #[derive(Debug)]
 pub struct Staging<'s> {
     store: &'s Store,
-    chain: Digest,
+    /// Known before, or learned by unpacking.
+    chain: Option<Digest>,
     name: String,
     dir: File,
     tree: OwnedFd,
@@ -120,9 +121,28 @@ impl Store {
             if same {
                 trash::empty(&dir, &self.tmp)?;
                 let tree = files::make_dir(&dir, TREE)?;
-                return Ok(Staged::Empty(Staging { store: self, chain: chain.clone(), name, dir, tree }));
+                return Ok(Staged::Empty(Staging {
+                    store: self,
+                    chain: Some(chain.clone()),
+                    name,
+                    dir,
+                    tree,
+                }));
             }
         }
+    }
+
+    /// An empty directory for the lowest layer of an image that is being made: its chain is
+    /// its diffID, which is not known before.
+    ///
+    /// # Errors
+    /// As [`Self::stage`].
+    pub fn stage_unknown(&self) -> Result<Staging<'_>> {
+        let name = files::random_name("layer-")?;
+        let dir = File::from(files::make_dir(&self.tmp, &name)?);
+        lock::take(&dir, Hold::Exclusive)?;
+        let tree = files::make_dir(&dir, TREE)?;
+        Ok(Staging { store: self, chain: None, name, dir, tree })
     }
 }
 
@@ -137,13 +157,16 @@ impl Staging<'_> {
     /// # Errors
     /// The disk is full.
     pub fn publish(self, info: &LayerInfo) -> Result<Layer> {
+        let chain = self.chain.as_ref().unwrap_or(&info.diff_id);
         let content = serde_json::to_vec(info).map_err(|error| Error::internal(error.to_string()))?;
         files::replace(&self.dir, INFO, &content)?;
         // One call for all files of the tree: before the name is on disk, they are.
-        nix::unistd::syncfs(&self.dir).call("syncfs").on(&self.chain)?;
-        files::rename_new(&self.store.tmp, &self.name, &self.store.layers, self.chain.hex())?;
+        nix::unistd::syncfs(&self.dir).call("syncfs").on(chain)?;
+        if !files::rename_new(&self.store.tmp, &self.name, &self.store.layers, chain.hex())? {
+            trash::remove(&self.store.tmp, &self.name, &self.store.tmp)?;
+        }
         nix::unistd::fsync(&self.store.layers).call("fsync").on("layers")?;
-        self.store.layer(&self.chain)?.ok_or_else(|| failed("is gone at once").object(&self.chain))
+        self.store.layer(chain)?.ok_or_else(|| failed("is gone at once").object(chain))
     }
 
     /// Removes what was made.

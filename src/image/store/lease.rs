@@ -87,12 +87,13 @@ impl Lease {
         self.held.process = Some(*process);
         self.write()
     }
+}
 
-    /// Ends it.
-    ///
-    /// # Errors
-    /// unlinkat(2).
-    pub fn end(self) -> Result<()> {
-        files::unlink(&self.dir, &self.name)
+/// What cannot be removed now is removed by `image gc`, which sees that nobody holds it.
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.held.process.is_none() {
+            files::unlink(&self.dir, &self.name).ok();
+        }
     }
 }

@@ -134,7 +134,16 @@ fn write_format(dir: impl AsFd) -> Result<()> {
     let foreign = |name: &&std::ffi::OsString| {
         !matches!(
             name.to_str(),
-            Some("lock" | "store.json" | "index.lock" | "blobs" | "layers" | "leases" | "tmp")
+            Some(
+                "lock"
+                    | "store.json"
+                    | "store.json.new"
+                    | "index.lock"
+                    | "blobs"
+                    | "layers"
+                    | "leases"
+                    | "tmp"
+            )
         )
     };
     if let Some(name) = files::names(&dir)?.iter().find(foreign) {

@@ -50,6 +50,7 @@ fn of_a_draft(draft: &Draft) {
 fn of_a_root(root: &Root) {
     let Root {
         directory: _,   // root.directories
+        image: _,       // root.images
         size: _,        // pinfold's own
         owner: _,       // of `sandbox` alone
         readonly: _,    // root.readonly

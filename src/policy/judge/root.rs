@@ -19,6 +19,9 @@ pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
         let asked = "the host's mounts below the root";
         bench.refuse(0, "root.pivot", "--no-pivot", asked, "pivot_root(2)");
     }
+    if let Some(image) = &draft.root.image {
+        return of_an_image(bench, &image.digest);
+    }
     match root_path(draft, bench.request) {
         None => {
             if let Some(at) = rules.host_usr.as_ref().filter(|at| !at.value) {
@@ -29,13 +32,25 @@ pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
     }
 }
 
+/// Only a digest that pinfold itself verified comes here. Who lists directories and no images
+/// meant no images.
+fn of_an_image(bench: &mut Bench<'_>, digest: &str) {
+    let rules = &bench.layer.rules.root;
+    match (&rules.images, &rules.directories) {
+        (Some(images), _) if !images.value.iter().any(|known| known == digest) => {
+            bench.refuse(images.line, "root.images", "--image", digest, images.value.join(", "));
+        }
+        (None, Some(directories)) => {
+            bench.refuse(directories.line, "root.directories", "--image", digest, &directories.value);
+        }
+        _ => {}
+    }
+}
+
 fn directory(bench: &mut Bench<'_>, path: &std::path::Path, facts: &Facts) {
     let rules = &bench.layer.rules.root;
-    if let Some(images) = &rules.images
-        && !bench.request.image.as_ref().is_some_and(|image| images.value.contains(image))
-    {
-        let asked =
-            bench.request.image.clone().unwrap_or_else(|| "a directory, no verified image".to_owned());
+    if let Some(images) = &rules.images {
+        let asked = "a directory, no verified image";
         bench.refuse(images.line, "root.images", FIELD, asked, images.value.join(", "));
     }
     let Some(directories) = &rules.directories else { return };
