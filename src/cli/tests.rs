@@ -82,6 +82,7 @@ fn every_verb_knows_its_own_name() {
         "explain",
         "lint",
         "policy init",
+        "image list",
         "doctor",
         "gc",
         "completion bash",
