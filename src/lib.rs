@@ -6,6 +6,7 @@
 pub mod commands;
 pub mod cli;
 pub mod image;
+pub mod audit;
 pub mod state;
 pub mod lint;
 pub mod policy;

@@ -341,6 +341,7 @@ fn links_between_the_documents_lead_somewhere() {
         "TODO.md",
         "rootfs/README.md",
         "docs/callers.md",
+        "docs/audit.md",
         "docs/checklist.md",
         "docs/clients.md",
         "docs/command-line.md",

@@ -32,6 +32,7 @@ Understand:
 
 Rule:
   policy      Write and check the host's policy, and judge bundles by it
+  audit       Verify, show and export the audit log
 
 Images:
   image       Bring images in, look at them, hand them out

@@ -3,6 +3,7 @@
 //! Values are parsed by `types/`; what contradicts itself is refused here. Verbs are named as in
 //! runc(8) and Docker; their options may stand before or after the container id.
 
+mod audit;
 mod container;
 mod exec;
 mod global;
@@ -17,6 +18,7 @@ mod update;
 
 pub mod version;
 
+pub use audit::{AuditArgs, AuditWhat, Only};
 pub use container::{
     DeleteArgs, EventsArgs, KillArgs, ListArgs, ListFormat, MissingArgs, PauseArgs, PsArgs, ResumeArgs,
     StartArgs, StateArgs,
@@ -117,6 +119,8 @@ pub enum Verb {
     Policy(PolicyArgs),
     /// Bring images in, look at them, hand them out
     Image(Box<ImageArgs>),
+    /// Verify, show and export the audit log
+    Audit(AuditArgs),
     /// Check whether this host can run sandboxes, and say how to fix it
     Doctor(DoctorArgs),
     /// Remove what dead launches left behind
@@ -153,6 +157,7 @@ impl Verb {
             Self::Lint(_) => "lint",
             Self::Policy(_) => "policy",
             Self::Image(_) => "image",
+            Self::Audit(_) => "audit",
             Self::Doctor(_) => "doctor",
             Self::Gc(_) => "gc",
             Self::Completion(_) => "completion",

@@ -83,6 +83,7 @@ fn every_verb_knows_its_own_name() {
         "lint",
         "policy init",
         "image list",
+        "audit head",
         "doctor",
         "gc",
         "completion bash",

@@ -12,6 +12,7 @@ use super::host::Host;
 use super::judge::{Judge, Judged};
 use super::report_place::Place;
 use super::sockets::Sockets;
+use super::trail::{Need, Trail};
 use super::wishes::Wishes;
 use super::{agent, hooks, log, pid_file, preserved, rdt};
 use crate::cgroup::{Cgroup, Limits};
@@ -36,7 +37,7 @@ pub enum Life {
 }
 
 /// A container whose first process is assembled.
-pub struct Container {
+pub struct Container<'g> {
     /// Its entry in the state directory.
     pub entry: Entry,
     /// Its cgroup.
@@ -49,13 +50,15 @@ pub struct Container {
     pub hooks: Vec<DraftHook>,
     /// How it shall end.
     pub ending: OciEnding,
+    /// What it leaves in the audit log.
+    pub trail: Trail<'g>,
 }
 
 /// Makes a container. On failure nothing of it is left.
 ///
 /// # Errors
 /// The configuration, the policy, or a step of the set-up.
-pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container> {
+pub fn make<'g>(global: &'g Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container<'g>> {
     let mut bundle = Bundle::open(args)?;
     preserved::tell(&mut bundle.spec);
     let mut draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
@@ -70,25 +73,15 @@ pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Resu
         draft.cgroup_path = Some(group.path().clone());
     }
     let judge = Judge::of_annotations(global, &annotations)?;
-    let wishes = Wishes::of(&bundle.spec)?;
-    wishes.require_an_end(&draft, group.is_some())?;
-    let place = wishes.report.as_deref().map(|path| Place::open(path, global, &bundle)).transpose()?;
-    let asked = Request {
-        has_cgroup: group.is_some(),
-        report: place.as_ref().map(|place| place.directory.clone()),
-        ..wishes.asked(request(&judge, args, &bundle, annotations, life)?)
-    };
-    let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked)?;
-    if life == Life::Created && judged.draft.process.is_none() {
-        let maps = judged.draft.id_maps.as_ref().or(judged.draft.joined_maps.as_ref());
-        judged.draft.process = Some(draft::Process::none(maps));
-    }
-    // From here on its report tells of a failure.
-    let mut ending = OciEnding::new(&wishes, place.as_ref(), life)?;
+    let verb = if life == Life::Created { Verb::Create } else { Verb::Run };
+    let mut trail = judge.trail(verb, Some(args.id.as_str()))?;
     let launching = Launching { global, args, host, bundle: &bundle, life };
-    match launching.make(&judge, group, judged, &mut ending) {
-        Ok(made) => Ok(made.ending_by(ending)),
-        Err(error) => Err(ending.failed(error)),
+    match launching.judged(&judge, group, draft, annotations, &mut trail) {
+        Ok((made, ending)) => Ok(made.ending_by(ending, trail)),
+        Err(error) => {
+            trail.failed(&error);
+            Err(error)
+        }
     }
 }
 
@@ -111,28 +104,60 @@ struct Made {
 }
 
 impl Made {
-    fn ending_by(self, ending: OciEnding) -> Container {
+    fn ending_by(self, ending: OciEnding, trail: Trail<'_>) -> Container<'_> {
         let Self { entry, cgroup, plan, child, hooks } = self;
-        Container { entry, cgroup, plan, child, hooks, ending }
+        Container { entry, cgroup, plan, child, hooks, ending, trail }
     }
 }
 
 impl Launching<'_> {
+    fn judged(
+        &self,
+        judge: &Judge<'_>,
+        group: Option<Wanted>,
+        draft: Draft,
+        annotations: BTreeMap<String, String>,
+        trail: &mut Trail<'_>,
+    ) -> Result<(Made, OciEnding)> {
+        let (args, bundle, life) = (self.args, self.bundle, self.life);
+        let wishes = Wishes::of(&bundle.spec)?;
+        wishes.require_an_end(&draft, group.is_some())?;
+        let place =
+            wishes.report.as_deref().map(|path| Place::open(path, self.global, bundle)).transpose()?;
+        let asked = Request {
+            has_cgroup: group.is_some(),
+            report: place.as_ref().map(|place| place.directory.clone()),
+            ..wishes.asked(request(judge, args, bundle, annotations, life)?)
+        };
+        let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked, trail)?;
+        if life == Life::Created && judged.draft.process.is_none() {
+            let maps = judged.draft.id_maps.as_ref().or(judged.draft.joined_maps.as_ref());
+            judged.draft.process = Some(draft::Process::none(maps));
+        }
+        // From here on its report tells of a failure.
+        let mut ending = OciEnding::new(&wishes, place.as_ref(), life)?;
+        match self.make(judge, group, judged, (&mut ending, trail)) {
+            Ok(made) => Ok((made, ending)),
+            Err(error) => Err(ending.failed(error)),
+        }
+    }
+
     fn make(
         &self,
         judge: &Judge<'_>,
         group: Option<Wanted>,
         mut judged: Judged,
-        ending: &mut OciEnding,
+        (ending, trail): (&mut OciEnding, &mut Trail<'_>),
     ) -> Result<Made> {
         // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
         let ephemeral = self.life == Life::Foreground;
         let new = new_entry(self.args, self.bundle, &judged.draft, group.as_ref(), self.host)?;
-        let entry = Entry::make(self.global, self.host, NewEntry { ephemeral, ..new })?;
+        let new = NewEntry { ephemeral, audit: trail.op(), ..new };
+        let entry = Entry::make(self.global, self.host, new, trail)?;
         let assembled = judge
             .still_room()
             .and_then(|()| entry.save_config(&self.bundle.text))
-            .and_then(|()| self.assemble(group, &mut judged, &entry, ending));
+            .and_then(|()| self.assemble(group, &mut judged, &entry, (ending, trail)));
         let hooks = judged.draft.hooks;
         match assembled {
             Ok((cgroup, plan, child)) => Ok(Made { entry, cgroup, plan, child, hooks }),
@@ -152,12 +177,12 @@ impl Launching<'_> {
         group: Option<Wanted>,
         judged: &mut Judged,
         entry: &Entry,
-        ending: &mut OciEnding,
+        (ending, trail): (&mut OciEnding, &mut Trail<'_>),
     ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
         // runc's controllers are all on: engines ask for the statistics of any container.
         let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
         let mut home = Home::prepare(self.host, group, &limits, judged.draft.cgroup_owner)?;
-        match self.in_cgroup(judged, &mut home, entry, ending) {
+        match self.in_cgroup(judged, &mut home, entry, (ending, trail)) {
             Ok((plan, child)) => Ok((home.into_cgroup(), plan, child)),
             Err(error) => {
                 rdt::remove(&entry.state()?)?;
@@ -172,7 +197,7 @@ impl Launching<'_> {
         judged: &mut Judged,
         home: &mut Home<'_>,
         entry: &Entry,
-        ending: &mut OciEnding,
+        (ending, trail): (&mut OciEnding, &mut Trail<'_>),
     ) -> Result<(Plan, Assembled)> {
         let cgroup = home.made();
         let facts = std::mem::take(&mut judged.facts);
@@ -182,6 +207,7 @@ impl Launching<'_> {
         finished.plan.agent = agent::agent(&judged.draft, &entry.state()?, Status::Creating)?;
         finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
         ending.planned(&mut finished, home.made(), home.path(), self.host.facts.landlock_abi)?;
+        trail.intent(Some(&finished.plan), Need::AsRequired)?;
         let bundle = self.bundle;
         let mut at_hooks = |child: &Assembled, list: &[Hook]| {
             entry.update(|state| {
@@ -284,6 +310,7 @@ fn new_entry(
         unit: group.and_then(Wanted::unit).cloned(),
         ephemeral: false,
         id_range: None,
+        audit: None,
     })
 }
 

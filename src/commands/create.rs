@@ -17,5 +17,6 @@ pub fn run(global: &Global, args: &CreateArgs) -> Result<ExitCode> {
     let mut container = container::make(global, &args.launch, &host, Life::Created)?;
     container.child.release();
     container.entry.let_go();
+    container.trail.detached(container.child.pid);
     Ok(ExitCode::SUCCESS)
 }

@@ -108,12 +108,17 @@ impl OciEnding {
         Ending { timeout: self.wishes.timeout, caller, streams, ..Ending::default() }
     }
 
+    /// Why it ended.
+    pub fn outcome(&self, ended: &Ended, after: &Counters) -> Outcome {
+        report::verdict(self.killing_filter, ended, (self.before, *after))
+    }
+
     /// How it ended, and the program's own code.
     ///
     /// # Errors
     /// The report cannot be written.
     pub fn ended(&mut self, ended: &Ended, after: Counters) -> Result<ExitCode> {
-        let outcome: Outcome = report::verdict(self.killing_filter, ended, (self.before, after));
+        let outcome = self.outcome(ended, &after);
         let code = outcome.own_code();
         self.reporter.ended((&outcome, code), ended, (self.before, after));
         self.reporter.write().at(report::field())?;

@@ -8,8 +8,9 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::host::Host;
+use super::trail::Trail;
 use super::{hooks, rdt, state_root};
-use crate::cgroup::{Cgroup, CgroupPath};
+use crate::cgroup::{Cgroup, CgroupPath, Counters};
 use crate::cli::Global;
 use crate::error::{Call, Error, Result};
 use crate::plan::HookKind;
@@ -43,6 +44,8 @@ pub struct NewEntry {
     pub ephemeral: bool,
     /// Its slot of host ids.
     pub id_range: Option<u32>,
+    /// The name of the call that makes it, in the audit log.
+    pub audit: Option<String>,
 }
 
 /// An entry of a launch in progress.
@@ -56,9 +59,9 @@ impl Entry {
     ///
     /// # Errors
     /// The id is taken; the state directory cannot be made or is not the caller's.
-    pub fn make(global: &Global, host: &Host, new: NewEntry) -> Result<Self> {
+    pub fn make(global: &Global, host: &Host, new: NewEntry, trail: &Trail<'_>) -> Result<Self> {
         let root = open_root(global)?;
-        sweep(&root, host, Thorough::No)?;
+        sweep(&root, host, Thorough::No, trail)?;
         let entry = Self { dir: root.create(&new.id)?, root };
         match entry.save(new) {
             Ok(()) => Ok(entry),
@@ -92,6 +95,7 @@ impl Entry {
             id_range: new.id_range,
             rdt: None,
             launcher: Process::current()?,
+            audit: new.audit,
         };
         self.dir.lock_changes()?.save(&state)
     }
@@ -202,14 +206,14 @@ pub struct Swept {
 ///
 /// # Errors
 /// The state directory cannot be read.
-pub fn sweep(root: &StateRoot, host: &Host, thorough: Thorough) -> Result<Swept> {
+pub fn sweep(root: &StateRoot, host: &Host, thorough: Thorough, trail: &Trail<'_>) -> Result<Swept> {
     let mut swept = Swept::default();
     let found = state::stale(root)?;
     for state in &found.unkept {
         swept.kept.extend(end_unkept(host, state).err());
     }
     for stale in found.stale {
-        match sweep_one(root, host, stale, thorough) {
+        match sweep_one(root, host, stale, thorough, trail) {
             Ok(removed) => swept.removed += usize::from(removed),
             Err(error) => swept.kept.push(error),
         }
@@ -229,8 +233,15 @@ fn end_unkept(host: &Host, state: &State) -> Result<()> {
     open_cgroup(host, state)?.map_or(Ok(()), |cgroup| cgroup.kill())
 }
 
-fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thorough) -> Result<bool> {
+fn sweep_one(
+    root: &StateRoot,
+    host: &Host,
+    stale: state::Stale,
+    thorough: Thorough,
+    trail: &Trail<'_>,
+) -> Result<bool> {
     let Some(state) = &stale.state else { return root.remove(stale.dir) };
+    let counters = counted(host, state, trail)?;
     remove_cgroup(host, state)?;
     // A launch that was killed early has no configuration yet, and ran no hook.
     let kept = hooks::kept_for_the_end(&stale.dir, state);
@@ -240,9 +251,21 @@ fn sweep_one(root: &StateRoot, host: &Host, stale: state::Stale, thorough: Thoro
     }
     let removed = root.remove(stale.dir)?;
     if removed {
+        trail.container_ended(state, "abandoned", counters.as_ref());
         hooks::poststop(&kept, state)?;
     }
     Ok(removed)
+}
+
+/// What a container's cgroup counted, where the audit log asks: read before it is removed.
+///
+/// # Errors
+/// A counter that cannot be read.
+pub fn counted(host: &Host, state: &State, trail: &Trail<'_>) -> Result<Option<Counters>> {
+    match trail.is_on() {
+        true => open_cgroup(host, state)?.map(|cgroup| cgroup.counters()).transpose(),
+        false => Ok(None),
+    }
 }
 
 /// Kills what is left in a container's cgroup and removes it, and its resctrl groups.

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::judge::{Judge, Judged};
+use super::trail::Trail;
 use super::wishes::Wishes;
 use super::{bundle, host::Host, output, text_file};
 use crate::cli::{ExplainArgs, ExplainWhat, Global};
@@ -34,7 +35,8 @@ pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     let judge = Judge::of_annotations(global, &seen.annotations())?;
     let request = seen.request(&judge)?;
     let (dir, host, draft) = (seen.dir, seen.host, seen.draft);
-    let Judged { draft, facts } = judge.launch(draft, dir.as_fd(), &request)?;
+    let Judged { draft, facts } =
+        judge.launch(draft, dir.as_fd(), &request, &mut Trail::nothing(global, "explain", None))?;
     let finished = resolve::finish(&draft, facts, Surroundings::foreground(&host.facts))?;
     output::print(&render(&finished.plan, &finished.degraded))?;
     Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 use super::entry;
 use super::host::Host;
 use super::output;
+use super::trail::Trail;
 use crate::cli::{GcArgs, Global};
 use crate::error::{ExitCode, Result};
 use crate::state::{StateRoot, id_range};
@@ -14,7 +15,7 @@ use crate::state::{StateRoot, id_range};
 pub fn run(global: &Global, _args: &GcArgs) -> Result<ExitCode> {
     let host = Host::read()?;
     let root = entry::open_root(global)?;
-    let swept = entry::sweep(&root, &host, entry::Thorough::Yes)?;
+    let swept = entry::sweep(&root, &host, entry::Thorough::Yes, &Trail::of_host(global, "gc", ""))?;
     id_range::sweep(&StateRoot::open(None)?)?;
     output::print(&format!("removed {}\n", swept.removed))?;
     match swept.kept.into_iter().next() {

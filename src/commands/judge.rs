@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::trail::Trail;
 use super::{caller, entry, log, text_file};
 use crate::cgroup::Limits;
 use crate::cli::Global;
@@ -75,7 +76,13 @@ impl<'g> Judge<'g> {
                 Some(policy)
             }
             (None, Some((name, text))) => {
-                Some(Document::parse(&name, &text).map_err(understood)?.for_launch(profile))
+                let document = Document::parse(&name, &text).map_err(understood)?;
+                // Root would write where its caller says.
+                if document.audit.is_some() {
+                    let text = "`audit` is a section of the host's own policy file alone";
+                    return Err(Error::new(Kind::PolicyRefused, text).object(name).field("--policy"));
+                }
+                Some(document.for_launch(profile))
             }
         };
         Ok(Self { global, policy })
@@ -121,12 +128,27 @@ impl<'g> Judge<'g> {
         self.policy.is_some()
     }
 
+    /// What this call leaves in the audit log.
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused`: the log is required, and cannot be.
+    pub fn trail(&self, verb: policy::Verb, container: Option<&str>) -> Result<Trail<'g>> {
+        Trail::under(self.global, self.policy(), verb.name(), container)
+    }
+
     /// Opens what a launch names, on the ways that the policy leaves open, and judges it.
     ///
     /// # Errors
     /// A path; kind `PolicyRefused` with every violation.
-    pub fn launch(&self, draft: Draft, base: BorrowedFd<'_>, request: &Request) -> Result<Judged> {
+    pub fn launch(
+        &self,
+        draft: Draft,
+        base: BorrowedFd<'_>,
+        request: &Request,
+        trail: &mut Trail<'_>,
+    ) -> Result<Judged> {
         let (facts, verdict) = self.verdict(&draft, base, request)?;
+        trail.judged(&draft, Some(&facts), &verdict);
         self.enforce(verdict)?;
         Ok(Judged { draft: with_files(draft, &facts), facts })
     }
@@ -154,8 +176,16 @@ impl<'g> Judge<'g> {
     ///
     /// # Errors
     /// Kind `PolicyRefused` with every violation.
-    pub fn exec(&self, draft: &Draft, own: Option<&Process>, request: &Request) -> Result<()> {
-        self.enforce(policy::judge_exec(draft, own, request, self.policy()))
+    pub fn exec(
+        &self,
+        draft: &Draft,
+        own: Option<&Process>,
+        request: &Request,
+        trail: &mut Trail<'_>,
+    ) -> Result<()> {
+        let verdict = policy::judge_exec(draft, own, request, self.policy());
+        trail.judged(draft, None, &verdict);
+        self.enforce(verdict)
     }
 
     /// The hooks of a container that exists, each with the content that was judged.
@@ -178,8 +208,10 @@ impl<'g> Judge<'g> {
     ///
     /// # Errors
     /// Kind `PolicyRefused` with every violation.
-    pub fn update(&self, limits: &Limits, request: &Request) -> Result<()> {
-        self.enforce(policy::judge_update(limits, request, self.policy()))
+    pub fn update(&self, limits: &Limits, request: &Request, trail: &mut Trail<'_>) -> Result<()> {
+        let verdict = policy::judge_update(limits, request, self.policy());
+        trail.said(&verdict);
+        self.enforce(verdict)
     }
 
     /// In audit mode the violations are told in `--log`, or else on stderr, and the launch goes on.

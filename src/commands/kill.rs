@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::entry;
 use super::host::Host;
 use super::matching;
+use super::trail::{Need, Trail};
 use crate::cgroup::Mode;
 use crate::cli::{Global, KillArgs};
 use crate::error::{Call, Error, ExitCode, Result};
@@ -21,7 +22,12 @@ use crate::sys;
 pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
     let ids = matching::ids(&root, &args.id, args.regex)?;
-    matching::each(&ids, args.regex, |id| signal(&root, id, args))?;
+    matching::each(&ids, args.regex, |id| {
+        let mut trail = Trail::of_host(global, "kill", id);
+        trail.asks("changes", serde_json::json!({"signal": args.signal.number(), "all": args.all}));
+        trail.intent(None, Need::Never)?;
+        trail.end(signal(&root, id, args))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! One file per verb, each a short story.
 
 mod agent;
+mod audit;
 mod output;
 
 pub mod bundle;
@@ -49,6 +50,7 @@ pub mod start;
 pub mod state;
 pub mod state_root;
 pub mod text_file;
+pub mod trail;
 pub mod update;
 pub mod wishes;
 
@@ -86,6 +88,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Lint(args) => lint::run(args),
         Verb::Policy(args) => policy::run(global, args),
         Verb::Image(args) => image::run(global, args),
+        Verb::Audit(args) => audit::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),

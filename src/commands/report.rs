@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use serde::Serialize;
 
 use crate::cgroup::Counters;
+use crate::commands::trail::Peaks;
 use crate::error::{Call, Error, ExitCode, Result};
 use crate::launch::{Ended, Outcome};
 use crate::plan::{Expected, Plan, Step};
@@ -56,17 +57,6 @@ struct Evidence {
     cgroup_before: Option<Counters>,
     cgroup_after: Option<Counters>,
     wait_status: Option<i32>,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-struct Peaks {
-    memory_bytes: Option<u64>,
-    max_rss_bytes: Option<u64>,
-    pids: Option<u64>,
-    cpu_us: Option<u64>,
-    wall_us: Option<u64>,
-    stdout_bytes: Option<u64>,
-    stderr_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -137,18 +127,9 @@ impl Reporter {
         ended: &Ended,
         (before, after): (Counters, Counters),
     ) {
-        let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.report.outcome = outcome.clone();
         self.report.exit_code = code.0;
-        self.report.peaks = Peaks {
-            memory_bytes: after.memory_peak,
-            max_rss_bytes: ended.rusage.map(|rusage| rusage.max_rss_kib.saturating_mul(1024)),
-            pids: after.pids_peak,
-            cpu_us: after.cpu_usage_us.or(ended.rusage.map(|rusage| rusage.user_us + rusage.system_us)),
-            wall_us: Some(micros(ended.wall)),
-            stdout_bytes: ended.bytes.first().copied().flatten(),
-            stderr_bytes: ended.bytes.last().copied().flatten(),
-        };
+        self.report.peaks = Peaks::measured(ended, &after);
         self.report.evidence = Evidence {
             cgroup_before: Some(before),
             cgroup_after: Some(after),

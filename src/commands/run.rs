@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::container::{self, Container, Life};
 use super::ending::{OciEnding, counters};
 use super::host::Host;
+use super::trail::Peaks;
 use super::{entry, hooks, preserved, protect, rdt};
 use crate::cli::{Global, RunArgs};
 use crate::error::{ExitCode, Result};
@@ -31,9 +32,11 @@ fn detached(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
         Ok(()) => {
             container.child.release();
             container.entry.let_go();
+            container.trail.detached(container.child.pid);
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
+            container.trail.failed(&error);
             let mut ending = remove(container)?;
             Err(ending.failed(error))
         }
@@ -46,7 +49,10 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
     let mut container = container::make(global, &args.launch, host, Life::Foreground)?;
     let ran = match supervise(&mut container, &signals, caller) {
         Ok(code) => Ok(code),
-        Err(error) => Err(container.ending.failed(error)),
+        Err(error) => {
+            container.trail.failed(&error);
+            Err(container.ending.failed(error))
+        }
     };
     match args.keep {
         // From here it lives until `delete`.
@@ -59,18 +65,19 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
     ran
 }
 
-fn supervise(container: &mut Container, signals: &OwnedFd, caller: Option<OwnedFd>) -> Result<ExitCode> {
+fn supervise(container: &mut Container<'_>, signals: &OwnedFd, caller: Option<OwnedFd>) -> Result<ExitCode> {
     container.child.await_exec(&container.plan)?;
     mark_started(container)?;
     let ending = container.ending.foreground(caller);
     let cgroup = container.cgroup.as_ref();
     let ended = launch::supervise(&container.plan, &container.child, cgroup, signals, ending)?;
     let after = counters(cgroup)?;
+    container.trail.ran(&container.ending.outcome(&ended, &after), &Peaks::measured(&ended, &after));
     container.ending.ended(&ended, after)
 }
 
 /// It runs, and its poststart hooks have.
-fn mark_started(container: &Container) -> Result<()> {
+fn mark_started(container: &Container<'_>) -> Result<()> {
     container.entry.update(|state| {
         state.phase = Phase::Started;
         Ok(())
@@ -80,7 +87,7 @@ fn mark_started(container: &Container) -> Result<()> {
 }
 
 /// What `delete` does, for a container that this process made.
-fn remove(mut container: Container) -> Result<OciEnding> {
+fn remove(mut container: Container<'_>) -> Result<OciEnding> {
     let state = container.entry.state()?;
     rdt::remove(&state)?;
     // What dies of a kill -9 now has the rest killed by the watcher.

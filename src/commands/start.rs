@@ -7,6 +7,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 
 use super::host::Host;
 use super::judge::{self, Judge};
+use super::trail::{Need, Trail};
 use super::{destroy, entry, hooks};
 use crate::cli::{Global, StartArgs};
 use crate::draft::{self, Extras};
@@ -30,11 +31,17 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
     // Judged, and read, before anything runs.
     let poststart = hooks::kept(&dir, &before, HookKind::Poststart)?;
     let run = |state| hooks::poststart(&poststart, &state, &HookPlace::default());
-    match started(global, &dir).and_then(run) {
+    let judge = Judge::of_container(global, &before)?;
+    let mut trail = Trail::under(global, judge.policy(), "start", Some(dir.id()))?;
+    let started = trail.intent(None, Need::AsRequired).and_then(|_| started(&judge, &dir));
+    let started = trail.end(started);
+    match started.and_then(run) {
         // runtime.md, "Lifecycle", steps 9 and 10: stopped, destroyed, an error.
         Err(error) if error.class() == Kind::HookFailed => {
             let host = Host::read()?;
+            let counters = entry::counted(&host, &before, &trail)?;
             destroy::stop(&host, &before)?;
+            trail.container_ended(&before, "killed", counters.as_ref());
             destroy::remove(&root, dir, &host, &before)?;
             Err(error)
         }
@@ -43,13 +50,13 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
 }
 
 /// The container runs; nobody else changes it meanwhile, and a hook may once it does.
-fn started(global: &Global, dir: &ContainerDir) -> Result<State> {
+fn started(judge: &Judge<'_>, dir: &ContainerDir) -> Result<State> {
     let changes = dir.lock_changes()?;
     let mut state = changes.load()?;
     // A frozen one would wait for ever.
     entry::status(&Host::read()?, &state)?.may(Action::Start, dir.id())?;
     let program = program(dir)?;
-    if Judge::of_container(global, &state)?.stands() {
+    if judge.stands() {
         judge::same_sources(&state)?;
         judge::same_root(&state)?;
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::host::Host;
 use super::judge::Judge;
+use super::trail::Need;
 use super::{entry, rdt, resources, text_file};
 use crate::cgroup::Limits;
 use crate::cli::{Global, UpdateArgs};
@@ -39,22 +40,28 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
         .map_err(|error| Error::usage(error.to_string()).field("--resources"))?;
     let limits = Limits::from_oci(&limits)?;
     let judge = Judge::of_container(global, &state)?;
+    let mut trail = judge.trail(Verb::Update, Some(dir.id()))?;
+    trail.asks("changes", asked.clone());
     let request = Request {
         rdt: args.l3_cache_schema.is_some() || args.mem_bw_schema.is_some(),
         ..judge.request(Verb::Update, state.bundle.clone().into())?
     };
-    judge.update(&limits, &request)?;
-    if asked.as_object().is_some_and(|asked| !asked.is_empty()) {
-        if let Some(unit) = &state.unit {
-            // Before the files: whatever systemd rounds, they have the last word.
-            Systemd::connect(unit.instance())?.set(unit, &systemd::properties(&limits)?)?;
+    let allowed =
+        judge.update(&limits, &request, &mut trail).and_then(|()| trail.intent(None, Need::AsRequired));
+    let updated = allowed.and_then(|_| {
+        if asked.as_object().is_some_and(|asked| !asked.is_empty()) {
+            if let Some(unit) = &state.unit {
+                // Before the files: whatever systemd rounds, they have the last word.
+                Systemd::connect(unit.instance())?.set(unit, &systemd::properties(&limits)?)?;
+            }
+            cgroup.update(&limits)?;
         }
-        cgroup.update(&limits)?;
-    }
-    rdt::update(args, &mut state, &cgroup, &mut config)?;
-    changes.save(&state)?;
-    let text = serde_json::to_vec(&config).map_err(|error| Error::internal(error.to_string()))?;
-    changes.save_config(&text)?;
+        rdt::update(args, &mut state, &cgroup, &mut config)?;
+        changes.save(&state)?;
+        let text = serde_json::to_vec(&config).map_err(|error| Error::internal(error.to_string()))?;
+        changes.save_config(&text)
+    });
+    trail.end(updated)?;
     Ok(ExitCode::SUCCESS)
 }
 

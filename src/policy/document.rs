@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::read;
-use super::rules::{At, Rules};
+use super::rules::{At, AuditRules, Destination, Redacted, Rules};
 use super::text::{Filling, Section, Source};
 use crate::error::{Error, Result};
 
@@ -70,6 +70,8 @@ pub struct Document {
     pub callers: Callers,
     /// `[running]`.
     pub running: Running,
+    /// `[audit]`.
+    pub audit: Option<AuditRules>,
     /// The host's rules.
     pub rules: Rules,
     /// `[profile.NAME]`.
@@ -89,6 +91,8 @@ pub struct Policy {
     pub callers: Callers,
     /// `[running]`, with the file's name.
     pub running: Running,
+    /// `[audit]`.
+    pub audit: Option<AuditRules>,
     /// The host's rules, the profile, the caller's own.
     pub layers: Vec<Layer>,
     /// The profile that was chosen.
@@ -114,6 +118,7 @@ impl Document {
         let default_profile = section.optional::<String>("default_profile")?.map(|at| at.value);
         let callers = callers(&mut section)?;
         let running = running(&mut section)?;
+        let audit = audit(&mut section)?;
         let rules = read::rules(&mut section, Filling::Defaults)?;
         let mut profiles = BTreeMap::new();
         for (name, mut below) in section.named("profile", Filling::Nothing)? {
@@ -132,6 +137,7 @@ impl Document {
                 default_profile,
                 callers,
                 running,
+                audit,
                 rules,
                 profiles,
                 file: file.to_owned(),
@@ -142,13 +148,22 @@ impl Document {
 
     /// The layers for a launch that asks for this profile.
     pub fn for_launch(self, profile: Option<&str>) -> Policy {
-        let Self { mode, default_profile, callers, running, rules, mut profiles, file, digest } = self;
+        let Self { mode, default_profile, callers, running, audit, rules, mut profiles, file, digest } = self;
         let asked = profile.map(str::to_owned).or(default_profile);
         let chosen = asked.as_ref().and_then(|name| profiles.remove(name));
         let unknown_profile = if chosen.is_none() { asked.clone() } else { None };
         let layer = |rules| Layer { file: file.clone(), rules };
         let layers = std::iter::once(rules).chain(chosen).map(layer).collect();
-        Policy { mode, callers, running, layers, profile: asked, unknown_profile, digests: vec![digest] }
+        Policy {
+            mode,
+            callers,
+            running,
+            audit,
+            layers,
+            profile: asked,
+            unknown_profile,
+            digests: vec![digest],
+        }
     }
 }
 
@@ -202,6 +217,39 @@ fn running(section: &mut Section<'_, '_>) -> Result<Running> {
         .or_else(|| max.as_ref().map(|at| At { value: vec![PathBuf::from(STATE_ROOT)], line: at.line }));
     below.finish()?;
     Ok(Running { max, state_roots })
+}
+
+/// Absent: there is no log.
+fn audit(section: &mut Section<'_, '_>) -> Result<Option<AuditRules>> {
+    let mut below = section.section("audit")?;
+    if !below.is_written() {
+        return Ok(None);
+    }
+    let destinations = [("file", Destination::File), ("journald", Destination::Journald)];
+    let redacted = [("argv", Redacted::Argv), ("environment", Redacted::Environment)];
+    let said = |key: &Option<At<bool>>| key.as_ref().is_some_and(|at| at.value);
+    let audit = AuditRules {
+        line: below.line(),
+        required: said(&below.optional("required")?),
+        durable: said(&below.optional("durable")?),
+        path: below.optional::<PathBuf>("path")?.map(|at| at.value),
+        destinations: below
+            .choices("destinations", &destinations, None)?
+            .map_or_else(|| vec![Destination::File], |at| at.value),
+        redact: below.choices("redact", &redacted, None)?.map(|at| at.value).unwrap_or_default(),
+    };
+    if audit.destinations.is_empty() {
+        return Err(below.wrong("`destinations` names none: leave the section out"));
+    }
+    let to_file = audit.destinations.contains(&Destination::File);
+    if !to_file && (audit.path.is_some() || audit.durable) {
+        return Err(below.wrong("`path` and `durable` are about a file, and `destinations` has none"));
+    }
+    if audit.path.as_ref().is_some_and(|path| path.parent().is_none_or(|dir| dir.parent().is_none())) {
+        return Err(below.wrong("`path` must name a file in a directory of its own"));
+    }
+    below.finish()?;
+    Ok(Some(audit))
 }
 
 fn digest(text: &str) -> String {

@@ -24,7 +24,7 @@ pub use document::{BySudo, Callers, Document, Layer, Mode, Policy, Running};
 pub use judge::lets_run;
 pub use lint::{Finding, host_place, lint};
 pub use request::Request;
-pub use rules::{Access, At, BindGrant, Bound, Rules, Verb};
+pub use rules::{Access, At, AuditRules, BindGrant, Bound, Destination, Redacted, Rules, Verb};
 pub use select::select;
 pub use violation::{Verdict, Violation};
 

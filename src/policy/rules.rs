@@ -261,6 +261,41 @@ pub struct HookGrant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceGrant(pub crate::cgroup::DeviceRule);
 
+/// Where records of the audit log go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// A file, with its chain.
+    File,
+    /// systemd's journal.
+    Journald,
+}
+
+/// What is not to stand in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redacted {
+    /// The program's arguments, but for its name.
+    Argv,
+    /// The names of its environment variables.
+    Environment,
+}
+
+/// `[audit]`: only in the host's own file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRules {
+    /// Where it stands.
+    pub line: u32,
+    /// Nothing is launched that cannot be recorded.
+    pub required: bool,
+    /// Each record is on the disk before it goes on.
+    pub durable: bool,
+    /// Root's log, where it is not the default one.
+    pub path: Option<PathBuf>,
+    /// Where records go.
+    pub destinations: Vec<Destination>,
+    /// What is not in them.
+    pub redact: Vec<Redacted>,
+}
+
 /// `[root]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RootRules {

@@ -47,6 +47,14 @@ fn what_is_not_understood_is_an_error_with_its_line() {
         ("version = 1\ndefault_profile = \"x\"", "there is no [profile.x]"),
         ("version = 1\n[profile.x]\nmode = \"audit\"", "line 3: `profile.x.mode` is no key"),
         ("version = 1\n[profile.x.running]\nmax = 1", "`profile.x.running` is no key"),
+        ("version = 1\n[audit]\nrequird = true", "line 3: `audit.requird` is no key"),
+        ("version = 1\n[audit]\nrequired = 1", "line 3: `audit.required` must be true or false"),
+        ("version = 1\n[audit]\npath = \"a\"", "line 3: `audit.path` must be an absolute path"),
+        ("version = 1\n[audit]\npath = \"/a\"", "line 2: `audit`: `path` must name a file in a directory"),
+        ("version = 1\n[audit]\ndestinations = []", "line 2: `audit`: `destinations` names none"),
+        ("version = 1\n[audit]\ndestinations = [\"syslog\"]", "line 3: `audit.destinations` has \"syslog\""),
+        ("version = 1\n[audit]\ndestinations = [\"journald\"]\ndurable = true", "are about a file"),
+        ("version = 1\n[profile.x.audit]\nrequired = true", "`profile.x.audit` is no key"),
         ("version = 1\n[profile.\"a b\"]\ndoors = []", "a profile's name"),
         ("version = 1\n[[hook]]\npath = \"/h\"\nsha256 = \"00\"", "`sha256` must be 64"),
         ("version = 1\n[[join]]\ntype = \"net\"\npath = \"/run/netns\"", "`type` has \"net\""),
@@ -81,9 +89,12 @@ fn a_profile_is_one_more_layer_and_an_unknown_one_is_remembered() {
 #[test]
 fn the_callers_own_policy_has_neither_mode_nor_profiles() {
     let mut policy = Document::parse("p", "version = 1").unwrap().for_launch(None);
-    for text in
-        ["version = 1\nmode = \"audit\"", "version = 1\n[profile.a]\ndoors = []", "version = 1\n[running]"]
-    {
+    for text in [
+        "version = 1\nmode = \"audit\"",
+        "version = 1\n[profile.a]\ndoors = []",
+        "version = 1\n[running]",
+        "version = 1\n[audit]",
+    ] {
         assert!(policy.narrow("own", text).is_err(), "{text}");
     }
     assert!(policy.narrow("own", "version = 1\ndoors = [\"run\"]").is_ok());

@@ -67,6 +67,9 @@ pub struct State {
     pub rdt: Option<RdtRecord>,
     /// The process that launched it.
     pub launcher: Process,
+    /// The name of the call that made it, in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 /// How far a launch has come; everything else about the status is seen, not remembered.
@@ -186,6 +189,7 @@ pub(super) fn sample(id: &str) -> State {
         id_range: None,
         rdt: None,
         launcher: Process { pid: i32::MAX, start_time: 1 },
+        audit: None,
     }
 }
 

@@ -173,6 +173,14 @@ fn exists_is_fine(made: std::result::Result<(), Errno>) -> Result<()> {
     }
 }
 
+/// Whether what pinfold keeps for this caller lies where a user's things do, not root's.
+///
+/// # Errors
+/// /proc/self/uid_map cannot be read.
+pub fn is_a_users() -> Result<bool> {
+    Ok(Place::here()? != Place::System)
+}
+
 /// What the default place depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {

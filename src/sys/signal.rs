@@ -46,7 +46,11 @@ pub fn set_mask_empty() -> Result<()> {
     set_mask(0)
 }
 
-fn set_mask(mask: u64) -> Result<()> {
+/// \[child\] The calling thread's mask becomes this: bit n-1 is signal n.
+///
+/// # Errors
+/// None in practice.
+pub fn set_mask(mask: u64) -> Result<()> {
     let old = std::ptr::null_mut::<u64>();
     let how = libc::SIG_SETMASK;
     // SAFETY: the kernel reads one u64.

@@ -5,27 +5,44 @@ use super::extras;
 use crate::cli::{ExecArgs, Global};
 use crate::commands::host::Host;
 use crate::commands::judge::{self, Judge};
+use crate::commands::trail::Trail;
 use crate::commands::{bundle, preserved};
 use crate::draft::{self, Draft};
 use crate::error::Result;
 use crate::policy::{Request, Verb};
 use crate::state::{ContainerDir, State};
 
-/// Judges the program that is asked for beside the container's own.
+/// Judges the program that is asked for beside the container's own; what it is to leave in the
+/// audit log comes back.
 ///
 /// # Errors
 /// Kind `PolicyRefused` with every violation; kind `IdentityChanged`: another root directory.
-pub(super) fn judged(
-    global: &Global,
+pub(super) fn judged<'g>(
+    global: &'g Global,
     args: &ExecArgs,
     (dir, state): (&ContainerDir, &State),
     host: &Host,
     draft: &Draft,
-) -> Result<()> {
+) -> Result<Trail<'g>> {
     let judge = Judge::of_container(global, state)?;
-    if !judge.stands() {
-        return Ok(());
+    let mut trail = judge.trail(Verb::Exec, Some(dir.id()))?;
+    if judge.stands() {
+        let allowed = allowed(args, (dir, state), host, draft, (&judge, &mut trail));
+        if let Err(error) = &allowed {
+            trail.failed(error);
+        }
+        allowed?;
     }
+    Ok(trail)
+}
+
+fn allowed(
+    args: &ExecArgs,
+    (dir, state): (&ContainerDir, &State),
+    host: &Host,
+    draft: &Draft,
+    (judge, trail): (&Judge<'_>, &mut Trail<'_>),
+) -> Result<()> {
     judge::same_root(state)?;
     let (spec, _) = bundle::parse(&dir.load_config()?)?;
     let own = draft::build(&spec, &extras(state, &spec)?, &host.facts)?;
@@ -33,5 +50,5 @@ pub(super) fn judged(
         preserved_fds: preserved::count(args.preserve_fds)?,
         ..judge.request(Verb::Exec, state.bundle.clone().into())?
     };
-    judge.exec(draft, own.process.as_ref(), &request)
+    judge.exec(draft, own.process.as_ref(), &request, trail)
 }

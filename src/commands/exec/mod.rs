@@ -15,10 +15,11 @@ use crate::cli::{ExecArgs, Global};
 use crate::commands::entry;
 use crate::commands::host::Host;
 use crate::commands::sockets::Sockets;
+use crate::commands::trail::{Need, Peaks, Trail};
 use crate::commands::{agent, bundle, log, pid_file, preserved, protect, rdt, text_file};
 use crate::draft::{self, Draft, Extras};
 use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
-use crate::launch::{self, Cause, Ended, Ending, Evidence};
+use crate::launch::{self, Cause, Ended, Ending, Evidence, Outcome};
 use crate::plan::Plan;
 use crate::resolve::{self, Joining};
 use crate::state::{Action, ContainerDir, ContainerKind, Process, State, Status};
@@ -41,7 +42,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
     let (draft, warnings) = draft(&dir, &state, args, &host)?;
-    judged::judged(global, args, (&dir, &state), &host, &draft)?;
+    let mut trail = judged::judged(global, args, (&dir, &state), &host, &draft)?;
     // The program's stderr is its own: what was left out was told when the container was made.
     if global.log.is_some() {
         log::warnings(global, warnings.iter().chain(&draft.warnings))?;
@@ -49,18 +50,35 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let sockets = Sockets { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() };
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     sockets.check_terminal(terminal, args.detach)?;
+    let ran = enter(args, (&state, cgroup), &host, (&draft, &sockets), &mut trail);
+    if let Err(error) = &ran {
+        trail.failed(error);
+    }
+    ran
+}
+
+fn enter(
+    args: &ExecArgs,
+    (state, cgroup): (&State, Option<Cgroup>),
+    host: &Host,
+    (draft, sockets): (&Draft, &Sockets<'_>),
+    trail: &mut Trail<'_>,
+) -> Result<ExitCode> {
     let home = Home::open(cgroup, args)?;
-    match joining(&state, args, &host, home.cgroup()).and_then(|joining| {
-        let mut plan = resolve::join(&draft, joining)?;
-        plan.parent.rdt_tasks = rdt::join(&state)?;
-        plan.agent = agent::agent(&draft, &state, Status::Running)?;
-        launch(args, &mut plan, &home, &sockets)
+    match joining(state, args, host, home.cgroup()).and_then(|joining| {
+        let mut plan = resolve::join(draft, joining)?;
+        plan.parent.rdt_tasks = rdt::join(state)?;
+        plan.agent = agent::agent(draft, state, Status::Running)?;
+        trail.intent(Some(&plan), Need::AsRequired)?;
+        launch(args, &mut plan, &home, sockets)
     }) {
         Ok(Left::Running) => {
+            trail.let_go();
             home.let_go();
             Ok(ExitCode::SUCCESS)
         }
         Ok(Left::Ended(ended)) => {
+            record(&ended, &home, trail)?;
             // What pinfold ended, it ends whole.
             match ended.cause {
                 Some(Cause::CallerDied) => home.end()?,
@@ -102,8 +120,20 @@ fn launch(args: &ExecArgs, plan: &mut Plan, home: &Home, sockets: &Sockets<'_>) 
 }
 
 fn exit_code(ended: &Ended) -> ExitCode {
+    outcome(ended).own_code()
+}
+
+fn outcome(ended: &Ended) -> Outcome {
     let evidence = Evidence { main_status: ended.main_status, cause: ended.cause, ..Evidence::default() };
-    launch::outcome(&evidence).own_code()
+    launch::outcome(&evidence)
+}
+
+fn record(ended: &Ended, home: &Home, trail: &mut Trail<'_>) -> Result<()> {
+    if trail.is_on() {
+        let counters = home.own().map(Cgroup::counters).transpose()?.unwrap_or_default();
+        trail.ran(&outcome(ended), &Peaks::measured(ended, &counters));
+    }
+    Ok(())
 }
 
 fn check_status(state: &State, cgroup: Option<&Cgroup>, args: &ExecArgs, id: &str) -> Result<()> {

@@ -35,6 +35,7 @@ use super::bundle;
 use super::host::Host;
 use super::judge::{Judge, Judged};
 use super::report::Reporter;
+use super::trail::Trail;
 use image::RunImage;
 use inherited::Inherited;
 
@@ -73,14 +74,22 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let secrets = secrets::read(args, &mut inherited);
     let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
     let ran = judge.and_then(|judge| {
-        let asked = decide(global, args, &host, secrets?, &judge)?;
-        if let Some(image) = &asked.image {
-            reporter.image(image.reference.clone(), image.root.digest.clone());
+        let mut trail = trail(args, global, &judge)?;
+        let ran = secrets
+            .and_then(|secrets| decide(global, args, &host, secrets, (&judge, &mut trail)))
+            .and_then(|asked| {
+                if let Some(image) = &asked.image {
+                    reporter.image(image.reference.clone(), image.root.digest.clone());
+                }
+                match args.life.explain {
+                    true => explain(asked, &host),
+                    false => run::run(global, args, &host, asked, &judge, (&mut reporter, &mut trail)),
+                }
+            });
+        if let Err(error) = &ran {
+            trail.failed(error);
         }
-        match args.life.explain {
-            true => explain(asked, &host),
-            false => run::run(global, args, &host, asked, &judge, &mut reporter),
-        }
+        ran
     });
     if let Err(error) = &ran {
         reporter.failed(error);
@@ -89,12 +98,21 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     ran
 }
 
+/// What is only explained leaves nothing.
+fn trail<'g>(args: &SandboxArgs, global: &'g Global, judge: &Judge<'g>) -> Result<Trail<'g>> {
+    let name = args.life.name.as_ref().map(crate::types::ContainerId::as_str);
+    match args.life.explain {
+        true => Ok(Trail::nothing(global, "explain", name)),
+        false => judge.trail(policy::Verb::Sandbox, name),
+    }
+}
+
 fn decide(
     global: &Global,
     args: &SandboxArgs,
     host: &Host,
     secrets: Vec<secrets::Secret>,
-    judge: &Judge<'_>,
+    (judge, trail): (&Judge<'_>, &mut Trail<'_>),
 ) -> Result<Asked> {
     refuse_own_store(global, args, judge)?;
     let mut request = spec::request(global, args, host, secrets)?;
@@ -105,7 +123,7 @@ fn decide(
     let kept = keep::configuration(&request.spec, request.filter.as_deref())?;
     let cwd = super::host::open_cwd()?;
     let asked = asks(args, host, judge, bundle::absolute(cwd.as_fd())?, &degraded)?;
-    let Judged { draft, mut facts } = judge.launch(draft, cwd.as_fd(), &asked)?;
+    let Judged { draft, mut facts } = judge.launch(draft, cwd.as_fd(), &asked, trail)?;
     if let Some(image) = &mut request.image {
         facts.layers = std::mem::take(&mut image.layers);
     }

@@ -12,6 +12,7 @@ use crate::commands::entry::{self, Entry, NewEntry};
 use crate::commands::judge::Judge;
 use crate::commands::pipes::{self, Pipes};
 use crate::commands::report::{self, Reporter};
+use crate::commands::trail::{Need, Peaks, Trail};
 use crate::draft::PROFILE;
 use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::launch::{self, Ending};
@@ -30,14 +31,16 @@ pub(super) fn run(
     host: &Host,
     mut asked: Asked,
     judge: &Judge<'_>,
-    reporter: &mut Reporter,
+    (reporter, trail): (&mut Reporter, &mut Trail<'_>),
 ) -> Result<ExitCode> {
     let id = args.life.name.as_ref().map_or_else(entry::random_id, |name| Ok(name.to_string()))?;
     let group = match host.hierarchies.writable() {
         true => Some(cgroup_path(host, &id)?),
         false => None,
     };
-    let entry = Entry::make(global, host, new_entry(&id, host, &asked, args, group.as_ref())?)?;
+    trail.of_container(&id);
+    let new = NewEntry { audit: trail.op(), ..new_entry(&id, host, &asked, args, group.as_ref())? };
+    let entry = Entry::make(global, host, new, trail)?;
     if args.life.name.is_some() || args.life.detach {
         entry.save_config(&asked.kept)?;
     }
@@ -49,9 +52,9 @@ pub(super) fn run(
         }
     };
     if args.life.detach {
-        return detached(args, host, asked, cgroup, entry);
+        return detached(args, host, asked, cgroup, entry, trail);
     }
-    let ran = in_cgroup(args, host, &mut asked, cgroup.as_ref(), &entry, reporter);
+    let ran = in_cgroup(args, host, &mut asked, cgroup.as_ref(), &entry, (reporter, trail));
     let removed = match &cgroup {
         Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
         None => Ok(()),
@@ -85,6 +88,7 @@ fn new_entry(
         // What nobody will ask for again is swept when it has ended.
         ephemeral: !args.life.detach || args.life.rm,
         id_range: asked.id_range.as_ref().map(crate::state::IdRange::slot),
+        audit: None,
     })
 }
 
@@ -116,13 +120,12 @@ fn in_cgroup(
     asked: &mut Asked,
     cgroup: Option<&Cgroup>,
     entry: &Entry,
-    reporter: &mut Reporter,
+    (reporter, trail): (&mut Reporter, &mut Trail<'_>),
 ) -> Result<ExitCode> {
     let mut streams = Pipes::open(limits(args))?;
     let mut finished = plan_with(asked, host, cgroup, streams.take_program_ends(), &Life::Foreground)?;
     reporter.planned(&finished.plan, host.facts.landlock_abi);
     let cgroup_name = cgroup.map(|cgroup| cgroup.path().to_string());
-    reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
     name_degraded(&asked.degraded);
     let signals = launch::signals()?;
     let ending = Ending {
@@ -132,6 +135,8 @@ fn in_cgroup(
         streams: streams.streams,
     };
     let before = counters(cgroup)?;
+    asked.degraded.extend(trail.intent(Some(&finished.plan), Need::AsRequired)?);
+    reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
     let child = launch::assemble(&mut finished.plan, cgroup)?;
     // The program's ends of the pipes live on in the child alone.
     pipes::close_streams(&mut finished.plan);
@@ -144,6 +149,7 @@ fn in_cgroup(
     let filter = report::has_killing_filter(&finished.plan);
     let outcome = report::verdict(filter, &ended, (before, after));
     reporter.ended((&outcome, outcome.sandbox_code()), &ended, (before, after));
+    trail.ran(&outcome, &Peaks::measured(&ended, &after));
     Ok(outcome.sandbox_code())
 }
 
@@ -161,11 +167,13 @@ fn detached(
     mut asked: Asked,
     cgroup: Option<Cgroup>,
     mut entry: Entry,
+    trail: &mut Trail<'_>,
 ) -> Result<ExitCode> {
-    let started = start_detached(args, host, &mut asked, cgroup.as_ref(), &entry);
+    let started = start_detached(args, host, &mut asked, cgroup.as_ref(), (&entry, trail));
     match started {
         Ok(init) => {
             entry.let_go();
+            trail.detached(init.pid);
             if let Some(range) = asked.id_range {
                 range.keep(&init)?;
             }
@@ -191,7 +199,7 @@ fn start_detached(
     host: &Host,
     asked: &mut Asked,
     cgroup: Option<&Cgroup>,
-    entry: &Entry,
+    (entry, trail): (&Entry, &mut Trail<'_>),
 ) -> Result<Process> {
     name_degraded(&asked.degraded);
     let deadline =
@@ -204,6 +212,7 @@ fn start_detached(
     let streams = [Some(nowhere()?), Some(nowhere()?), Some(nowhere()?)];
     let mut finished = plan_with(asked, host, cgroup, streams, &life)?;
     let _signals = launch::signals()?;
+    trail.intent(Some(&finished.plan), Need::AsRequired)?;
     let mut child = launch::assemble(&mut finished.plan, cgroup)?;
     child.await_exec(&finished.plan)?;
     let init = record(entry, &child)?;
