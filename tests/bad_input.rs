@@ -259,7 +259,7 @@ fn wrong_values() -> Vec<Change> {
             json!({"io.pinfold.profile": "x"}),
             &["/annotations/io.pinfold.profile", "no policy file"],
         ),
-        ("/annotations", json!({"io.pinfold.timeout": "1s"}), &["/annotations/io.pinfold.timeout"]),
+        ("/annotations", json!({"io.pinfold.timeout": "soon"}), &["/annotations/io.pinfold.timeout"]),
         ("/linux/intelRdt", json!({"closID": "a/b"}), &["/linux/intelRdt/closID"]),
     ]
 }

@@ -119,6 +119,31 @@ fn the_same_words_reach_it_as_root() {
     assert!(vain.is_empty(), "controls that do not reach it: {vain:#?}");
 }
 
+/// Who comes by sudo has none of the verbs of images, nor `--image`; root has them.
+#[test]
+fn images_are_roots_alone() {
+    let host = Host::new();
+    let verbs = [
+        "image import \"$ROOTS/hidden\"",
+        "image list",
+        "image inspect none",
+        "image verify",
+        "image remove none",
+        "image gc",
+        "image export none \"oci:$ROOTS/w/out\"",
+        "image bundle none \"$ROOTS/w/out\"",
+        "sandbox --image none -- true",
+        "sandbox --image oci:$ROOTS/hidden -- true",
+    ];
+    for verb in verbs {
+        let script = format!("$P --store \"$PWD/store\" {verb}");
+        let ran = host.shell(As::Caller, &script);
+        assert!(ran.code() != 0 && ran.err.contains("images are root's alone"), "{verb}: {ran:?}");
+        let control = host.shell(As::Root, &script);
+        assert!(!control.err.contains("images are root's alone"), "{verb}: {control:?}");
+    }
+}
+
 /// What an attempt got: a text of root's, or a change of what is root's.
 fn attempt_of(host: &Host, who: As, attempt: &Attempt) -> (Vec<String>, Ran) {
     let before = host.roots();

@@ -154,6 +154,20 @@ pub const OPTIONS: &[Option_] = &[
     Plain("policy check", &["json"]),
     Plain("doctor", &["json"]),
     Plain("completion", &["shell"]),
+    // Refused as a whole: `images_are_roots_alone`.
+    Plain("", &["store"]),
+    Plain("sandbox", &["image", "storage-opt"]),
+    Plain("image bundle", &["directory", "image"]),
+    Plain("image export", &["image", "target"]),
+    Plain(
+        "image import",
+        &["cmd", "entrypoint", "env", "name", "no-unpack", "platform", "select", "source", "user", "workdir"],
+    ),
+    Plain("image inspect", &["image"]),
+    Plain("image list", &["format"]),
+    Plain("image pull", &["image"]),
+    Plain("image remove", &["images"]),
+    Plain("image verify", &["image"]),
     Plain("checkpoint", &["rest"]),
     Plain("restore", &["rest"]),
 ];

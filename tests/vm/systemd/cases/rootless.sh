@@ -39,3 +39,5 @@ check "exec in a user's scope" grep -q '^0::/' out
 # Nobody to ask.
 exits 1 as_user env XDG_RUNTIME_DIR=/nonexistent pinfold --systemd-cgroup create -b b mine
 check "named" grep -q -- --systemd-cgroup err
+# The user's systemd keeps the slice that it made for the scopes.
+ctl stop user.slice
