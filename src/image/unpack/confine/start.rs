@@ -114,6 +114,13 @@ fn child(prepared: &Prepared<'_>) -> ! {
 }
 
 fn ready(prepared: &Prepared<'_>) -> sys::Result<()> {
+    // Its own copies of the parent's ends would keep it waiting for ever, and its copies of the
+    // store's locks everybody else, when the parent is killed.
+    let own = [&prepared.go, &prepared.blob, &prepared.report, &prepared.exe].map(number);
+    let [go, blob, report, exe] = own;
+    let mut keep = [0, 1, 2, go, blob, report, exe, number(&prepared.staging)];
+    keep.sort_unstable();
+    sys::close_range::close_gaps(&keep)?;
     let mut word = [0];
     // End of file: the parent is gone, or the maps could not be written.
     if file::read(prepared.go.as_fd(), &mut word)? != 1 {
@@ -130,11 +137,10 @@ fn ready(prepared: &Prepared<'_>) -> sys::Result<()> {
     file::dup_onto(prepared.report.as_fd(), 1)?;
     file::dup_onto(prepared.staging, 2)?;
     nix::unistd::fchdir(prepared.staging)?;
-    let exe = number(&prepared.exe);
     sys::close_range::close_gaps(&[0, 1, 2, exe])
 }
 
-fn number(fd: &OwnedFd) -> u32 {
+fn number(fd: &impl AsFd) -> u32 {
     use std::os::fd::AsRawFd;
-    fd.as_raw_fd().unsigned_abs()
+    fd.as_fd().as_raw_fd().unsigned_abs()
 }
