@@ -119,12 +119,16 @@ fn the_same_words_reach_it_as_root() {
     assert!(vain.is_empty(), "controls that do not reach it: {vain:#?}");
 }
 
-/// Who comes by sudo has none of the verbs of images, nor `--image`; root has them.
+/// Who comes by sudo has none of the verbs of images, nor `--image`, nor the audit log; root has them.
 #[test]
-fn images_are_roots_alone() {
+fn images_and_the_audit_log_are_roots_alone() {
     let host = Host::new();
     let verbs = [
-        "image import \"$ROOTS/hidden\"",
+        "image import \"dir:$ROOTS/hidden\"",
+        "audit show \"$ROOTS/secret\"",
+        "audit verify \"$ROOTS/secret\"",
+        "audit export \"$ROOTS/secret\"",
+        "audit head \"$ROOTS/secret\"",
         "image list",
         "image inspect none",
         "image verify",
@@ -138,9 +142,9 @@ fn images_are_roots_alone() {
     for verb in verbs {
         let script = format!("$P --store \"$PWD/store\" {verb}");
         let ran = host.shell(As::Caller, &script);
-        assert!(ran.code() != 0 && ran.err.contains("images are root's alone"), "{verb}: {ran:?}");
+        assert!(ran.code() != 0 && ran.err.contains("root's alone"), "{verb}: {ran:?}");
         let control = host.shell(As::Root, &script);
-        assert!(!control.err.contains("images are root's alone"), "{verb}: {control:?}");
+        assert!(!control.err.contains("root's alone"), "{verb}: {control:?}");
     }
 }
 

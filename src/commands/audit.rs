@@ -18,6 +18,7 @@ use crate::types::HostPath;
 /// # Errors
 /// A log that cannot be opened or read.
 pub fn run(args: &AuditArgs) -> Result<ExitCode> {
+    super::caller::roots_alone("the audit log is")?;
     match &args.what {
         AuditWhat::Verify { files, head, json } => verify(files, head.clone(), *json),
         AuditWhat::Show { file, only } => show(file.as_ref(), only),

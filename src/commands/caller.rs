@@ -85,6 +85,18 @@ fn field(line: &[String], index: usize) -> &str {
     line.get(index).map_or("", String::as_str)
 }
 
+/// Refuses a verb that opens no file with its caller's rights.
+///
+/// # Errors
+/// Kind `PolicyRefused`: for who came by sudo.
+pub fn roots_alone(what: &str) -> Result<()> {
+    match caller::present() {
+        None => Ok(()),
+        Some(_) => Err(Error::new(Kind::PolicyRefused, format!("{what} root's alone"))
+            .hint("who comes by sudo has what docs/callers.md names")),
+    }
+}
+
 /// As long as it lives, files are opened with the caller's rights.
 ///
 /// # Errors

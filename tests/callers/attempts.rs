@@ -154,7 +154,11 @@ pub const OPTIONS: &[Option_] = &[
     Plain("policy check", &["json"]),
     Plain("doctor", &["json"]),
     Plain("completion", &["shell"]),
-    // Refused as a whole: `images_are_roots_alone`.
+    // Refused as a whole: `images_and_the_audit_log_are_roots_alone`.
+    Plain("audit export", &["file", "id", "lines", "op", "refused", "since", "verb"]),
+    Plain("audit head", &["file", "journald"]),
+    Plain("audit show", &["file", "id", "op", "refused", "since", "verb"]),
+    Plain("audit verify", &["files", "head", "json"]),
     Plain("", &["store"]),
     Plain("sandbox", &["image", "storage-opt"]),
     Plain("image bundle", &["directory", "image"]),

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Real clients of an OCI runtime, with BINARY in the runtime's place:
 #
-#   tests/clients/run.sh BINARY [SUITE[/HIERARCHY]]...     (none: every suite on both hierarchies)
+#   tests/clients/run.sh BINARY [SUITE[/HIERARCHY]]...     (none: all but swaps, which `make soak` runs)
 #
 # RUNTIME=runc or crun drives a peer instead, FILTER=TEXT only the cases whose name has it. Ends with
 # one line: "clients: N passed, N failed, N skipped".
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 }
 binary=$1
 shift
-[ $# -gt 0 ] || set -- podman/v2 podman/v1 containerd/v1 docker/v1 swaps/v1
+[ $# -gt 0 ] || set -- podman/v2 podman/v1 containerd/v1 docker/v1
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT

@@ -9,12 +9,11 @@ pub use import::bring_in;
 
 use std::path::Path;
 
-use super::output;
+use super::{caller, output};
 use crate::cli::{Global, ImageArgs, ImageWhat};
-use crate::error::{Error, ExitCode, Kind, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::image::Image;
 use crate::image::store::{Hold, Store};
-use crate::sys::caller;
 use crate::types::{HostPath, ImageRef};
 
 /// Does it.
@@ -22,7 +21,7 @@ use crate::types::{HostPath, ImageRef};
 /// # Errors
 /// Kind `ImageFailed`: an image that cannot be read, verified or unpacked.
 pub fn run(global: &Global, args: &ImageArgs) -> Result<ExitCode> {
-    roots_alone()?;
+    caller::roots_alone("images are")?;
     match &args.what {
         ImageWhat::Import(args) => import::run(global, args),
         ImageWhat::List { format } => list::list(&open(global, Hold::Shared)?, *format),
@@ -43,17 +42,8 @@ pub fn run(global: &Global, args: &ImageArgs) -> Result<ExitCode> {
 /// # Errors
 /// Kind `PolicyRefused`: for who came by sudo. The store is root's, and so is what would be read and written by path.
 pub fn open(global: &Global, hold: Hold) -> Result<Store> {
-    roots_alone()?;
+    caller::roots_alone("images are")?;
     Store::open(global.store.as_ref().map(HostPath::as_path), hold)
-}
-
-/// No verb of images opens files with a caller's rights.
-fn roots_alone() -> Result<()> {
-    match caller::present() {
-        None => Ok(()),
-        Some(_) => Err(Error::new(Kind::PolicyRefused, "images are root's alone")
-            .hint("who comes by sudo runs what is on the host, or a --rootfs (docs/callers.md)")),
-    }
 }
 
 fn remove(store: &Store, images: &[ImageRef]) -> Result<ExitCode> {
