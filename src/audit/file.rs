@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstatat, mkdirat};
+use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
 
 use crate::error::{Call, Context, Error, Result};
 use crate::sys;
@@ -215,16 +215,12 @@ fn user_directory(path: &Path, make: bool) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Private, whatever the caller's umask.
+/// Private: a umask can only take rights away. The name is not used again here, since who may write the
+/// directory above could have put a link in its place.
 fn make_directory(parent: &OwnedFd, name: &Path) -> Result<()> {
     match mkdirat(parent, name, PRIVATE_DIR) {
         Err(Errno::EEXIST) => Ok(()),
-        made => {
-            made.call("mkdirat").on(name.display())?;
-            fchmodat(parent, name, PRIVATE_DIR, FchmodatFlags::FollowSymlink)
-                .call("fchmodat")
-                .on(name.display())
-        }
+        made => made.call("mkdirat").on(name.display()),
     }
 }
 
