@@ -13,10 +13,11 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
 RELEASE := $(TARGET_DIR)/$(HOST)/release/pinfold
 FAST    := $(TARGET_DIR)/$(HOST)/release-fast/pinfold
-# What `make install` installs.
+# What `make install` installs, with pinfold-fetch from beside it.
 BINARY  ?= $(RELEASE)
 
 bindir  := $(DESTDIR)$(PREFIX)/bin
+libexec := $(DESTDIR)$(PREFIX)/libexec/pinfold
 datadir := $(DESTDIR)$(PREFIX)/share
 
 .PHONY: help build check deny test vm vm-systemd soak faults fuzz bench install uninstall clean
@@ -37,10 +38,11 @@ help:
 
 build:
 	cargo build --release --locked
+	cargo build --release --locked --package pinfold-fetch
 
 check:
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; \
 	else echo 'check: cargo deny is not installed, so dependencies were not checked'; fi
@@ -90,8 +92,9 @@ bench: build
 
 # Built before, so that `sudo make install` needs no compiler of root's.
 install:
-	@test -x $(BINARY) || { echo 'install: run `make build` first' >&2; exit 1; }
+	@test -x $(BINARY) -a -x $(dir $(BINARY))pinfold-fetch || { echo 'install: run `make build` first' >&2; exit 1; }
 	install -D -m 0755 $(BINARY) $(bindir)/pinfold
+	install -D -m 0755 $(dir $(BINARY))pinfold-fetch $(libexec)/pinfold-fetch
 	install -d $(datadir)/man/man1
 	$(BINARY) man $(datadir)/man/man1
 	install -d $(datadir)/bash-completion/completions $(datadir)/zsh/site-functions $(datadir)/fish/vendor_completions.d
@@ -105,6 +108,8 @@ install:
 		install -m 0644 $$(find $$folder -maxdepth 1 -type f) $(datadir)/doc/pinfold/$$folder || exit 1; done
 
 uninstall:
+	rm -f $(libexec)/pinfold-fetch
+	rmdir $(libexec) 2>/dev/null || true
 	rm -f $(bindir)/pinfold $(datadir)/man/man1/pinfold.1 $(datadir)/man/man1/pinfold-*.1
 	rm -f $(datadir)/bash-completion/completions/pinfold $(datadir)/zsh/site-functions/_pinfold
 	rm -f $(datadir)/fish/vendor_completions.d/pinfold.fish

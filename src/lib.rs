@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod cli;
+pub mod registry;
 pub mod image;
 pub mod audit;
 pub mod state;
@@ -19,6 +20,7 @@ pub mod systemd;
 pub mod cgroup;
 pub mod seccomp;
 pub mod rootfs;
+pub mod signature;
 pub mod types;
 pub mod error;
 pub mod sys;

@@ -25,8 +25,10 @@ counted() {
     sed -n 's/^\(vm\|clients\):.* \([0-9]*\) '"$2"'.*/\2/p' "$1" | awk '{ n = $1 } END { print n + 0 }'
 }
 
-tests/setup.sh host vm guest clients peers
+tests/setup.sh host vm guest clients peers registry
 cargo build --profile $profile --locked
+# Compiled once: no test runs inside it.
+cargo build --profile $profile --locked --package pinfold-fetch
 cargo test --profile $profile --locked --no-run --message-format json-render-diagnostics >"$log/build"
 
 failures=0

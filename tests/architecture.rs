@@ -220,12 +220,17 @@ fn a_plan_goes_down_the_step_table() {
 
 #[test]
 fn every_crate_has_its_reason() {
-    let manifest = read("Cargo.toml");
-    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
-    let wanted: BTreeSet<_> =
-        section.lines().filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned())).collect();
-    let told: BTreeSet<_> = first_column(&table("ARCHITECTURE.md", "## Crates")).into_iter().collect();
-    assert_eq!(wanted, told);
+    for (manifest, document, title) in [
+        ("Cargo.toml", "ARCHITECTURE.md", "## Crates"),
+        ("fetch/Cargo.toml", "docs/registries.md", "### Crates of the client"),
+    ] {
+        let manifest = read(manifest);
+        let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+        let wanted: BTreeSet<_> =
+            section.lines().filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned())).collect();
+        let told: BTreeSet<_> = first_column(&table(document, title)).into_iter().collect();
+        assert_eq!(wanted, told);
+    }
 }
 
 #[test]

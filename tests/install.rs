@@ -73,6 +73,21 @@ fn said(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// pinfold's registry client stands beside the binary under test.
+fn build_the_fetcher() {
+    let profile = Path::new(PINFOLD).parent().unwrap().file_name().unwrap().to_str().unwrap();
+    let profile = if profile == "debug" { "dev" } else { profile };
+    let mut cargo = Command::new(env!("CARGO"));
+    // A build script that looks at these would run again, and all above it.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
+        if !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&name.as_str()) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.args(["build", "--quiet", "--locked", "-p", "pinfold-fetch", "--profile", profile]);
+    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+}
+
 #[test]
 fn install_and_uninstall() {
     let place = Place::new();
@@ -82,11 +97,13 @@ fn install_and_uninstall() {
         fs::create_dir_all(place.at(other).parent().unwrap()).unwrap();
         fs::write(place.at(other), "other\n").unwrap();
     }
+    build_the_fetcher();
     let (done, errors) = place.make("install", PINFOLD);
     assert!(done, "{errors}");
     let files = place.files();
     let wanted = [
         ("opt/usr/bin/pinfold", 0o755),
+        ("opt/usr/libexec/pinfold/pinfold-fetch", 0o755),
         ("opt/usr/share/man/man1/pinfold.1", 0o644),
         ("opt/usr/share/man/man1/pinfold-sandbox.1", 0o644),
         ("opt/usr/share/bash-completion/completions/pinfold", 0o644),

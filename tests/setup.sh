@@ -1,13 +1,14 @@
 #!/bin/bash
 # Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
 #
-#   tests/setup.sh [host] [vm] [guest] [clients] [peers]     (none: host, vm, guest and clients)
+#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [registry]     (none: host, vm, guest and clients)
 #
 #   host    packages that the tests call, by apt, on this machine
 #   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
 #   guest   a tree with systemd, podman and AppArmor of Debian sid, unpacked into target/vm/guest
 #   clients podman, containerd, dockerd and what they call, runc and crun, of Debian sid with sid's libc,
 #           unpacked into target/peers/clients
+#   registry  docker-registry and skopeo of Debian sid with sid's libc, unpacked into target/peers/registry
 #   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid;
 #           umoci and skopeo in a tree of their own, target/peers/images
 #
@@ -35,8 +36,10 @@ host_packages=(
     python3-seccomp # tests: libseccomp answers the same
     uidmap          # tests: rootless id maps (newuidmap)
     sudo            # tests: the sudoers door
+    openssl         # tests: certificates and keys of registries and signatures
     systemd         # tests: the unit is one (systemd-analyze)
 )
+registry_packages=(docker-registry skopeo)
 peer_packages=(crun runc bubblewrap)
 # What the VM boots where systemd is pid 1: no recommended packages, no udev, no firmware.
 guest_packages=(
@@ -184,6 +187,18 @@ fetch_image_tools() {
     mv "$folder.new" "$folder"
 }
 
+fetch_registry() {
+    local folder=$target/peers/registry
+    [ -d "$folder" ] && return
+    echo "setup: fetching ${registry_packages[*]} of Debian sid"
+    download sid "${registry_packages[@]}"
+    unpack "$folder.new" "$target/cache/debs/sid"/*.deb
+    mkdir -p "$folder.new"/{proc,dev,run,tmp,var/tmp,root,mnt,etc/containers}
+    echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$folder.new/etc/containers/policy.json"
+    ldconfig -r "$folder.new"
+    mv "$folder.new" "$folder"
+}
+
 # A root file system in which programs can be started, without any package's own scripts: what those
 # would have made is made here.
 fetch_clients() {
@@ -259,6 +274,7 @@ for part in "$@"; do
         fetch_peers
         fetch_image_tools
         ;;
-    *) die "unknown part: $part (host, vm, guest, clients, peers)" ;;
+    registry) fetch_registry ;;
+    *) die "unknown part: $part (host, vm, guest, clients, peers, registry)" ;;
     esac
 done

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::os;
+use super::{PullArgs, os};
 use crate::image::spec::Wanted;
 use crate::types::{HostPath, ImageRef, ImageSource};
 
@@ -121,10 +121,6 @@ pub enum ImageWhat {
         #[arg(value_name = "DIR", value_parser = os::<HostPath>())]
         directory: HostPath,
     },
-    /// Not supported by this version: bring an image in by `image import`
-    Pull {
-        /// Name
-        #[arg(value_name = "REF")]
-        image: ImageRef,
-    },
+    /// Bring an image in from a registry
+    Pull(Box<PullArgs>),
 }

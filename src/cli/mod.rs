@@ -13,6 +13,7 @@ mod launch;
 mod lint;
 mod others;
 mod policy;
+mod pull;
 mod sandbox;
 mod update;
 
@@ -32,6 +33,7 @@ pub use others::{
     CompletionArgs, DoctorArgs, ExplainArgs, ExplainWhat, FeaturesArgs, GcArgs, ManArgs, Shell, SpecArgs,
 };
 pub use policy::{PolicyArgs, PolicyWhat};
+pub use pull::PullArgs;
 pub use sandbox::{
     DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, DEFAULT_SHM, FileArgs, IdentityArgs, LifeArgs, LimitArgs,
     MountList, MountRequest, PrivilegeArgs, ProcessArgs, SandboxArgs,

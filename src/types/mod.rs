@@ -4,6 +4,7 @@
 //! another byte string, which need not be UTF-8, through [`FromOsStr`]. Either way the error
 //! quotes the value and says what is accepted. This module reads nothing but its argument.
 
+mod base64;
 mod bind;
 mod capability;
 mod container_id;
@@ -30,6 +31,7 @@ mod tmpfs;
 mod ulimit;
 mod user;
 
+pub use base64::Base64;
 pub use bind::{Access, BindArg, VolumeArg};
 pub use capability::{CapArg, CapName};
 pub use container_id::ContainerId;

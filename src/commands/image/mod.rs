@@ -4,6 +4,8 @@ mod bundle;
 mod export;
 mod import;
 mod list;
+mod progress;
+mod pull;
 
 pub use import::bring_in;
 
@@ -31,9 +33,7 @@ pub fn run(global: &Global, args: &ImageArgs) -> Result<ExitCode> {
         ImageWhat::Gc => gc(&open(global, Hold::Exclusive)?),
         ImageWhat::Export { image, target } => export::run(&open(global, Hold::Shared)?, image, target),
         ImageWhat::Bundle { image, directory } => bundle::run(&open(global, Hold::Shared)?, image, directory),
-        ImageWhat::Pull { .. } => Err(Error::usage("not supported by this version of pinfold")
-            .field("image pull")
-            .hint("skopeo copy docker://REF oci:DIR, then pinfold image import oci:DIR")),
+        ImageWhat::Pull(args) => pull::run(global, args),
     }
 }
 

@@ -1,0 +1,1 @@
+vdNkRmEleGyxGNNTiqortHx8m+Vvu0Ab4R5lmOGh6j1Vdpq7xG1zGCopm0LULmyyWgtPjYt8ZRBbDz5cr39hBg==
