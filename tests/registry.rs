@@ -347,7 +347,8 @@ const WRONGS: &[(&str, &str)] = &[
     ("deep", "indexes within"),
     ("index-bomb", "more than"),
     ("gzip", ""),
-    ("truncated", "ended"),
+    // The server ends without close_notify, or at a place where that is not seen.
+    ("truncated", HOSTILE),
     ("missing", "no?? such"),
     ("to-http", "plain HTTP"),
     ("round", "redirect"),
@@ -358,7 +359,7 @@ const WRONGS: &[(&str, &str)] = &[
 fn a_hostile_registry_gets_nothing_in() {
     let mut place = Place::new();
     place.hostile("");
-    place.trusting("[limits]\nstall = '2s'\ntime = '60s'\nblob = '1g'");
+    place.trusting("[limits]\nstall = '10s'\ntime = '60s'\nblob = '1g'");
     let before = Instant::now();
     for (mode, words) in WRONGS {
         let ran = place.refused(&[&format!("{HOSTILE}/{mode}:1")], words);

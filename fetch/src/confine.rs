@@ -17,7 +17,7 @@ use nix::unistd::{Gid, Pid, Uid, getppid, setgroups, setresgid, setresuid};
 use crate::filter;
 
 /// Of a registry's unbounded answers too: what is larger ends this process.
-const MEMORY: u64 = 512 << 20;
+const MEMORY: u64 = 256 << 20;
 const DESCRIPTORS: u64 = 256;
 /// What resolving a name reads: resolver(3), nsswitch.conf(5).
 const RESOLVER: [&str; 5] =
