@@ -349,7 +349,7 @@ const WRONGS: &[(&str, &str)] = &[
     ("gzip", ""),
     // The server ends without close_notify, or at a place where that is not seen.
     ("truncated", HOSTILE),
-    ("missing", "no?? such"),
+    ("missing", "?[31mno? such"),
     ("to-http", "plain HTTP"),
     ("round", "redirect"),
     ("foreign-port", ""),

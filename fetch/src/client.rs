@@ -30,13 +30,12 @@ pub struct Session {
     client: Client,
     location: String,
     login: RegistryAuth,
-    plain_http: bool,
 }
 
 impl Session {
     /// Nothing is sent yet.
-    pub fn new(client: Client, location: String, login: RegistryAuth, plain_http: bool) -> Rc<Self> {
-        Rc::new(Self { client, location, login, plain_http })
+    pub fn new(client: Client, location: String, login: RegistryAuth) -> Rc<Self> {
+        Rc::new(Self { client, location, login })
     }
 
     /// Until pinfold closes the socket.
@@ -87,7 +86,7 @@ impl Session {
 
     async fn manifest(&self, image: &Reference, pipe: &mut Sender) -> Result<(), Failed> {
         let got = self.client.pull_manifest_raw(image, &self.login, &ACCEPTED).await;
-        let (bytes, _) = got.map_err(|error| self.failed(&error))?;
+        let (bytes, _) = got.map_err(|error| Self::failed(&error))?;
         write(pipe, &bytes).await
     }
 
@@ -103,7 +102,7 @@ impl Session {
             _ => self.client.pull_blob_stream_partial(image, digest, offset, None).await,
         };
         // A registry that does not know ranges sends all of it.
-        let (mut stream, mut skip) = match got.map_err(|error| self.failed(&error))? {
+        let (mut stream, mut skip) = match got.map_err(|error| Self::failed(&error))? {
             BlobResponse::Full(sized) => (sized.stream, offset),
             BlobResponse::Partial(sized) => (sized.stream, 0),
         };
@@ -116,7 +115,7 @@ impl Session {
         Ok(())
     }
 
-    fn failed(&self, error: &OciDistributionError) -> Failed {
+    fn failed(error: &OciDistributionError) -> Failed {
         let why = match error {
             OciDistributionError::UnauthorizedError { .. }
             | OciDistributionError::AuthenticationFailure(_) => Why::Unauthorized,
@@ -141,17 +140,27 @@ impl Session {
             OciDistributionError::IoError(_) => Why::Broken,
             _ => Why::Refused,
         };
-        match error {
-            OciDistributionError::RequestError(error) => {
-                let plain = error.url().is_some_and(|url| url.scheme() == "http");
-                match plain && !self.plain_http {
-                    true => Failed { why: Why::Refused, text: "it leads to plain HTTP".to_owned() },
-                    false => Failed { why, text: root(error) },
-                }
+        match denied(error) {
+            // Only Landlock says so.
+            true => {
+                let text = "it leads to plain HTTP, or to a port that is not its own";
+                Failed { why: Why::Refused, text: text.to_owned() }
             }
-            other => Failed { why, text: root(other) },
+            false => Failed { why, text: root(error) },
         }
     }
+}
+
+fn denied(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn by_code(code: &OciErrorCode) -> Why {

@@ -52,7 +52,7 @@ fn serve(talk: &talk::Talk) -> Result<(), Box<dyn Error>> {
     talk.reply(0, None, lacking)?;
     let login =
         start.login.map_or(RegistryAuth::Anonymous, |login| RegistryAuth::Basic(login.user, login.secret));
-    runtime.block_on(client::Session::new(client, start.location, login, start.plain_http).serve(talk))
+    runtime.block_on(client::Session::new(client, start.location, login).serve(talk))
 }
 
 /// Reads the certificate authorities, so it stands before the confinement.
