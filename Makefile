@@ -66,8 +66,9 @@ vm-systemd:
 
 # The same tests with the counts that take their time.
 soak:
-	tests/setup.sh host
-	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak --test images -- --nocapture
+	tests/setup.sh host registry
+	cargo build --profile release-fast --locked --package pinfold-fetch
+	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak --test images --test registry -- --nocapture
 	PINFOLD_TEST_COUNT=$(SWAPS) cargo test --profile release-fast --locked --test swaps -- --nocapture
 	tests/setup.sh clients
 	cargo build --profile release-fast --locked

@@ -499,26 +499,33 @@ fn killed_at_any_moment_the_store_holds_and_the_next_pull_succeeds() {
     place.registries();
     place.image("big", 24_000_000);
     let reference = format!("{PLAIN}/big:1");
+    let arguments = [&*reference, "--insecure-registry", PLAIN];
+    let begun = Instant::now();
+    place.pull(&arguments).ok();
+    let whole = begun.elapsed();
+    place.forget();
     let mut interrupted = 0;
-    for round in 0..10 * support::count() {
-        let mut command = place.inside(PINFOLD);
-        command.args(["image", "pull", &reference, "--insecure-registry", PLAIN]);
-        let pulling = support::start(&mut command);
+    for _ in 0..20 * support::count() {
+        let pulling = support::start(place.inside(PINFOLD).args(["image", "pull"]).args(arguments));
         let mut random = [0];
         std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut random).unwrap();
-        std::thread::sleep(Duration::from_millis(u64::from(random[0]) * 3));
-        let running = place.left();
+        std::thread::sleep(whole * u32::from(random[0]) / 255);
+        let running = !place.left().is_empty();
         pulling.kill_9();
         support::await_that("the client ends with pinfold", || place.left().is_empty());
-        interrupted += usize::from(place.images().is_empty() && !running.is_empty());
         place.blobs();
-        if round % 3 == 2 {
-            place.pull(&[&reference, "--insecure-registry", PLAIN]).ok();
+        if !place.images().is_empty() {
+            place.forget();
+        } else if running {
+            interrupted += 1;
+        }
+        if random[0] % 3 == 2 {
+            place.pull(&arguments).ok();
             place.forget();
         }
     }
     assert!(interrupted > 0, "no pull was interrupted");
-    place.pull(&[&reference, "--insecure-registry", PLAIN]).ok();
+    place.pull(&arguments).ok();
     assert!(place.blobs() >= 5);
     assert_eq!(place.sh("ls /var/lib/pinfold/tmp").out, "");
 }

@@ -169,7 +169,7 @@ pub const OPTIONS: &[Option_] = &[
     ),
     Plain("image inspect", &["image"]),
     Plain("image list", &["format"]),
-    Plain("image pull", &["image"]),
+    Plain("image pull", &["image", "platform", "authfile", "insecure-registry", "verify-key", "quiet"]),
     Plain("image remove", &["images"]),
     Plain("image verify", &["image"]),
     Plain("checkpoint", &["rest"]),
