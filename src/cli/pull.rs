@@ -12,7 +12,7 @@ use crate::types::{HostPath, ImageRef};
 /// certificate authorities are set in /etc/pinfold/registries.toml. The digest is printed.
 #[derive(Debug, Clone, Args)]
 pub struct PullArgs {
-    /// HOST[:PORT]/NAME[:TAG][@DIGEST]
+    /// `HOST[:PORT]/NAME[:TAG][@DIGEST]`
     #[arg(value_name = "REF")]
     pub image: ImageRef,
     /// The machine that it is for (default: this one)

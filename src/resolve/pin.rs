@@ -320,7 +320,7 @@ fn pinned((fd, links): Opened) -> Result<Pinned> {
 /// A layer of an image, which the store opened.
 ///
 /// # Errors
-/// As [`identify`].
+/// As `identify`.
 pub fn pin_layer(fd: OwnedFd) -> Result<Pinned> {
     pinned((fd, vec![]))
 }

@@ -62,7 +62,7 @@ fn content(bench: &mut Bench<'_>, hook: &DraftHook, here: &[&HookGrant], sha256:
     }
 }
 
-/// Those after argv[0], which must be the program's own path or name: some programs are many.
+/// Those after `argv[0]`, which must be the program's own path or name: some programs are many.
 fn arguments(hook: &DraftHook) -> Option<&[CString]> {
     let (first, rest) = hook.args.split_first()?;
     let name = hook.program().file_name().map(std::ffi::OsStr::as_encoded_bytes);
