@@ -522,6 +522,136 @@ fn options_of_a_launch_are_judged() {
     host.refused(&disabled, "limits.pids", "no cgroup");
 }
 
+/// The decisions of `explain --json` or `policy check --explain --json`: verdict, and each as
+/// (allowed, layer, rule, field, asked, place).
+type Told = (String, Vec<(bool, String, String, String, String, String)>);
+
+fn told(policy: &Value) -> Told {
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+    let each = |one: &Value| {
+        let place = format!("{}:{}", text(one, "file"), one["line"]);
+        let allowed = one["allowed_by_rule"].as_bool().unwrap();
+        (allowed, text(one, "layer"), text(one, "rule"), text(one, "field"), text(one, "asked"), place)
+    };
+    let decisions = policy["decisions"].as_array().unwrap().iter().map(each).collect();
+    (text(policy, "verdict"), decisions)
+}
+
+#[test]
+fn explain_names_the_rule_that_decided_each_part() {
+    let host = Host::new(ALLOWING);
+    let mut bundle = host.bundle("b", "true");
+    bundle.edit(|config| config["annotations"] = json!({"io.pinfold.profile": "small"}));
+    let path = bundle.path.to_str().unwrap().to_owned();
+    let explain = |options: &[&str]| host.pinfold(&[options, &["explain", "--json", path.as_str()]].concat());
+    let line = |key: &str| {
+        let text = ALLOWING.lines().position(|line| line.starts_with(key)).unwrap() + 1;
+        format!("/etc/pinfold/policy.toml:{text}")
+    };
+    // The profile allows 16 processes, the bundle asks for 32.
+    let refused = explain(&[]);
+    assert_eq!(refused.code(), 120, "{refused:?}");
+    let printed: Value = serde_json::from_str(&refused.out).unwrap();
+    assert!(printed["plan"].is_null() && refused.err.contains("(rule limits.pids, "), "{refused:?}");
+    let (verdict, decisions) = told(&printed["policy"]);
+    assert_eq!(verdict, "refused");
+    let pids: Vec<_> = decisions.iter().filter(|one| one.2 == "limits.pids").collect();
+    let of_pids = |layer: &str| pids.iter().find(|one| one.1 == layer).unwrap();
+    assert_eq!((of_pids("host").0, of_pids("profile small").0), (true, false), "{pids:?}");
+    assert_eq!((&of_pids("host").4, &of_pids("host").5), (&"32".to_owned(), &line("pids = 64")));
+    assert_eq!(of_pids("profile small").5, line("pids = 16"));
+    // What refuses is what the launch is refused for, and nothing else is.
+    let broken: Vec<_> = decisions.iter().filter(|one| !one.0).map(|one| one.2.as_str()).collect();
+    assert_eq!(broken, ["limits.pids"]);
+
+    bundle.edit(|config| config["linux"]["resources"]["pids"] = json!({"limit": 16}));
+    let allowed = explain(&[]);
+    let printed: Value = serde_json::from_str(allowed.ok()).unwrap();
+    let steps = printed["plan"]["steps"].as_array().unwrap();
+    assert_eq!(steps.last().unwrap()["step"], "exec");
+    assert!(
+        printed["plan"]["digest"].as_str().unwrap().starts_with("sha256:"),
+        "{}",
+        printed["plan"]["digest"]
+    );
+    let (verdict, decisions) = told(&printed["policy"]);
+    assert!(verdict == "allowed" && decisions.iter().all(|one| one.0), "{decisions:?}");
+    let has = |rule: &str, field: &str, asked: &str, key: &str| {
+        let found = decisions.iter().find(|one| one.2 == rule && one.3 == field && one.1 == "host");
+        let found = found.unwrap_or_else(|| panic!("{rule} at {field}: {decisions:?}"));
+        assert!(found.4.contains(asked) && found.5 == line(key), "{found:?}");
+    };
+    let mount = bundle.config["mounts"].as_array().unwrap().len() - 1;
+    has("bind.source", &format!("/mounts/{mount}/source"), "/work", "[[bind]]");
+    has("root.directories", "/root/path", "/bundles/b/rootfs", "directories");
+    has("user.uids", "/process/user/uid", "0", "uids");
+    has("process.environment", "/process/env/1", "TERM", "environment");
+    has("capabilities.bounding", "/process/capabilities/bounding", "CAP_KILL", "bounding");
+    has("annotations.allow", "/annotations/io.pinfold.profile", "io.pinfold.profile", "allow");
+}
+
+#[test]
+fn explain_tells_the_callers_own_layer_and_in_words() {
+    let host = Host::new(ALLOWING);
+    let mut bundle = host.bundle("b", "true");
+    bundle.edit(|config| {
+        config["annotations"] = json!({"io.pinfold.profile": "small"});
+        config["linux"]["resources"]["pids"] = json!({"limit": 16});
+    });
+    host.dir.write("own.toml", "version = 1\n[process]\nenvironment = [\"PATH\"]\n");
+    let path = bundle.path.to_str().unwrap().to_owned();
+    let own = host.dir.text("own.toml");
+    let explain = |options: &[&str]| host.pinfold(&[options, &["explain", "--json", path.as_str()]].concat());
+    // A layer of the caller's own.
+    let (verdict, decisions) =
+        told(&serde_json::from_str::<Value>(&explain(&["--policy", &own]).out).unwrap()["policy"]);
+    let term: Vec<_> =
+        decisions.iter().filter(|one| one.3 == "/process/env/1").map(|one| (one.0, one.1.as_str())).collect();
+    assert_eq!((verdict.as_str(), term), ("refused", vec![(true, "host"), (false, "--policy")]));
+
+    // The same in words, and from `policy check`.
+    let human = host.pinfold(&["explain", &path]);
+    let place = ALLOWING.lines().position(|line| line.starts_with("pids = 16")).unwrap() + 1;
+    let line = format!(
+        "policy: allowed by profile small: /linux/resources/pids/limit: 16 (rule limits.pids, /etc/pinfold/policy.toml:{place}; allowed: at most 16)"
+    );
+    assert!(human.ok().lines().any(|one| one == line), "{human:?}");
+    let check = host.pinfold(&["policy", "check", "--explain", "--json", &path]);
+    let printed: Value = serde_json::from_str(check.ok()).unwrap();
+    assert_eq!(
+        told(&printed).1.len(),
+        told(&serde_json::from_str::<Value>(&explain(&[]).out).unwrap()["policy"]).1.len()
+    );
+    // Without the option it is what it was.
+    let check = host.pinfold(&["policy", "check", "--json", &path]);
+    assert!(serde_json::from_str::<Value>(check.ok()).unwrap().get("decisions").is_none());
+}
+
+#[test]
+fn explain_of_a_sandbox_is_json_too() {
+    let host = Host::new("version = 1\n");
+    let refused = host.pinfold(&["explain", "--json", "sandbox", "--ro", "/etc/shadow", "--", "true"]);
+    assert_eq!(refused.code(), 120, "{refused:?}");
+    let printed: Value = serde_json::from_str(&refused.out).unwrap();
+    let (verdict, decisions) = told(&printed["policy"]);
+    assert!(
+        verdict == "refused" && decisions.iter().any(|one| !one.0 && one.2 == "bind.source"),
+        "{decisions:?}"
+    );
+    // A secret among the variables is told by its name alone.
+    let allowed = host.pinfold(&["explain", "--json", "sandbox", "--env", "MINE=s3cret", "--", "true"]);
+    assert!(!allowed.out.contains("s3cret") && !allowed.err.contains("s3cret"), "{allowed:?}");
+    let absent = "rm /etc/pinfold/policy.toml".to_owned();
+    let host = Host { prepare: absent, ..Host::new("version = 1\n") };
+    let free = host.pinfold(&["explain", "--json", "sandbox", "--", "true"]);
+    let printed: Value = serde_json::from_str(free.ok()).unwrap();
+    assert_eq!(
+        (&printed["policy"]["stands"], &printed["policy"]["verdict"]),
+        (&json!(false), &json!("allowed"))
+    );
+    assert!(printed["plan"]["steps"].as_array().unwrap().len() > 40);
+}
+
 #[test]
 fn a_policy_that_cannot_be_trusted_refuses_every_launch() {
     let mut host = Host::new(ALLOWING);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use pinfold::cgroup::{Amount, CgroupPath};
 use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
 use pinfold::plan::{IdMaps, IdRange};
-use pinfold::policy::{Document, Request, Verb, judge};
+use pinfold::policy::{Document, Request, Verb, explain, judge};
 use pinfold::resolve::{Facts, Identity, Pinned};
 use pinfold::sys::caller::Caller;
 use pinfold::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
@@ -585,6 +585,12 @@ fn the_judge_says_what_the_document_says() {
                 reference(&profile, &launch, false, &mut expected);
             }
             assert_eq!(said, expected, "policy:\n{whole}");
+            if cases % 10 == 0 {
+                // What is explained is what is enforced.
+                let (decisions, explained) = explain(&draft, &facts, &request, Some(policy));
+                assert_eq!(explained, verdict);
+                assert!(decisions.iter().any(|decision| decision.kept));
+            }
             allowed += u32::from(said.is_empty());
             cases += 1;
         }

@@ -30,7 +30,8 @@ pub struct FeaturesArgs {}
 
 /// Print what a launch would do, step by step
 ///
-/// It is the very plan that a launch would carry out, with its digest; nothing is started.
+/// It is the very plan that a launch would carry out, with its digest; nothing is started. Where a policy
+/// stands, the rule that decided each part follows.
 #[derive(Debug, Clone, Args)]
 #[command(
     subcommand_value_name = "sandbox OPTIONS",

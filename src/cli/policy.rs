@@ -28,6 +28,9 @@ pub enum PolicyWhat {
         /// Bundle directory (default: the current directory)
         #[arg(value_name = "BUNDLE", value_parser = os::<HostPath>())]
         bundle: Option<HostPath>,
+        /// Tell the rule that decided each part, what it asks for and what is allowed
+        #[arg(long)]
+        explain: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

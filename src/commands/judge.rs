@@ -13,7 +13,7 @@ use crate::cli::Global;
 use crate::draft::{Draft, DraftHook, PROFILE, Process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Grants;
-use crate::policy::{self, Document, Policy, Request, Verb, Verdict, trusted};
+use crate::policy::{self, Decision, Document, Policy, Request, Verb, Verdict, trusted};
 use crate::resolve::{self, Facts};
 use crate::state::{BindIdentity, BindKind, State, StateRoot, Status};
 use crate::sys::caller::present;
@@ -163,13 +163,32 @@ impl<'g> Judge<'g> {
         base: BorrowedFd<'_>,
         request: &Request,
     ) -> Result<(Facts, Verdict)> {
+        let facts = self.pin(draft, base, request)?;
+        let verdict = policy::judge(draft, &facts, request, self.policy());
+        Ok((facts, verdict))
+    }
+
+    /// The same, with the rule that decided each part.
+    ///
+    /// # Errors
+    /// A path that cannot be opened.
+    pub fn decisions(
+        &self,
+        draft: &Draft,
+        base: BorrowedFd<'_>,
+        request: &Request,
+    ) -> Result<(Facts, Vec<Decision>, Verdict)> {
+        let facts = self.pin(draft, base, request)?;
+        let (decisions, verdict) = policy::explain(draft, &facts, request, self.policy());
+        Ok((facts, decisions, verdict))
+    }
+
+    fn pin(&self, draft: &Draft, base: BorrowedFd<'_>, request: &Request) -> Result<Facts> {
         let grants = self
             .policy
             .as_ref()
             .map_or_else(Grants::default, |policy| policy::select(draft, request, policy));
-        let facts = resolve::pin(draft, base, &grants)?;
-        let verdict = policy::judge(draft, &facts, request, self.policy());
-        Ok((facts, verdict))
+        resolve::pin(draft, base, &grants)
     }
 
     /// Judges a further program of a container.
@@ -215,7 +234,10 @@ impl<'g> Judge<'g> {
     }
 
     /// In audit mode the violations are told in `--log`, or else on stderr, and the launch goes on.
-    fn enforce(&self, verdict: Verdict) -> Result<()> {
+    ///
+    /// # Errors
+    /// Kind `PolicyRefused` with every violation.
+    pub fn enforce(&self, verdict: Verdict) -> Result<()> {
         let told: Vec<_> = verdict.enforce()?.iter().map(|told| format!("policy (audit): {told}")).collect();
         log::warnings(self.global, told.iter())
     }
@@ -273,7 +295,7 @@ impl<'g> Judge<'g> {
 }
 
 /// What was judged of a hook is what is run.
-fn with_files(mut draft: Draft, facts: &Facts) -> Draft {
+pub fn with_files(mut draft: Draft, facts: &Facts) -> Draft {
     for (hook, file) in draft.hooks.iter_mut().zip(&facts.hooks) {
         hook.judged.clone_from(file);
     }

@@ -205,11 +205,6 @@ impl<'g> Trail<'g> {
 
     /// The verdict.
     pub fn said(&mut self, verdict: &Verdict) {
-        let word = match verdict {
-            Verdict::Allowed => "allowed",
-            Verdict::Told(_) => "told",
-            Verdict::Refused(_) => "refused",
-        };
         let hides = self.redacts(Redacted::Environment);
         let mut violations = json!(verdict.violations());
         for violation in violations.as_array_mut().into_iter().flatten() {
@@ -217,7 +212,7 @@ impl<'g> Trail<'g> {
                 violation["asked"] = REDACTED.into();
             }
         }
-        self.asks("verdict", json!({"kind": word, "violations": violations}));
+        self.asks("verdict", json!({"kind": verdict.name(), "violations": violations}));
     }
 
     fn redacts(&self, what: Redacted) -> bool {

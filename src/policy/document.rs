@@ -23,6 +23,16 @@ pub enum Mode {
     Audit,
 }
 
+impl Mode {
+    /// As the file names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+        }
+    }
+}
+
 /// `[running]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
@@ -55,6 +65,8 @@ pub struct Callers {
 pub struct Layer {
     /// The file.
     pub file: String,
+    /// Whose they are: `host`, `profile NAME`, `--policy`.
+    pub origin: String,
     /// What it says.
     pub rules: Rules,
 }
@@ -152,8 +164,10 @@ impl Document {
         let asked = profile.map(str::to_owned).or(default_profile);
         let chosen = asked.as_ref().and_then(|name| profiles.remove(name));
         let unknown_profile = if chosen.is_none() { asked.clone() } else { None };
-        let layer = |rules| Layer { file: file.clone(), rules };
-        let layers = std::iter::once(rules).chain(chosen).map(layer).collect();
+        let layer = |(origin, rules)| Layer { file: file.clone(), origin, rules };
+        let name = format!("profile {}", asked.as_deref().unwrap_or_default());
+        let chosen = chosen.map(|rules| (name, rules));
+        let layers = std::iter::once(("host".to_owned(), rules)).chain(chosen).map(layer).collect();
         Policy {
             mode,
             callers,
@@ -179,7 +193,7 @@ impl Policy {
         version(&mut section)?;
         let rules = read::rules(&mut section, Filling::Nothing)?;
         section.finish()?;
-        self.layers.push(Layer { file: file.to_owned(), rules });
+        self.layers.push(Layer { file: file.to_owned(), origin: "--policy".to_owned(), rules });
         self.digests.push(digest(text));
         Ok(())
     }

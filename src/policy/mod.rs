@@ -26,7 +26,7 @@ pub use lint::{Finding, host_place, lint};
 pub use request::Request;
 pub use rules::{Access, At, AuditRules, BindGrant, Bound, Destination, Redacted, Rules, Verb};
 pub use select::select;
-pub use violation::{Verdict, Violation};
+pub use violation::{Decided, Decision, Detail, Verdict, Violation};
 
 use crate::cgroup::Limits;
 use crate::draft::{Draft, DraftHook, JudgedHook, Process};
@@ -37,9 +37,29 @@ use crate::resolve::{Barred, Facts};
 pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: Option<&Policy>) -> Verdict {
     let builtin = builtin::judge(draft, facts);
     match policy {
-        Some(policy) => builtin.and(judge::judge(draft, facts, request, policy)),
+        Some(policy) => {
+            builtin.and(judge::judge(draft, facts, request, policy, Detail::Violations).verdict())
+        }
         None => builtin,
     }
+}
+
+/// The same, with the rule that decided each part. The built-in rules tell what they refuse.
+pub fn explain(
+    draft: &Draft,
+    facts: &Facts,
+    request: &Request,
+    policy: Option<&Policy>,
+) -> (Vec<Decision>, Verdict) {
+    let builtin = builtin::judge(draft, facts);
+    let refused =
+        |judged: &Violation| Decision { kept: false, layer: judged.file.clone(), judged: judged.clone() };
+    let mut decisions: Vec<_> = builtin.violations().iter().map(refused).collect();
+    let Some(policy) = policy else { return (decisions, builtin) };
+    let decided = judge::judge(draft, facts, request, policy, Detail::Everything);
+    let verdict = builtin.and(decided.verdict());
+    decisions.extend(decided.decisions);
+    (decisions, verdict)
 }
 
 /// Judges a further program in a container whose own process is `own`.

@@ -36,6 +36,52 @@ impl fmt::Display for Violation {
     }
 }
 
+/// How much a judge tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What is broken: a launch needs no more.
+    Violations,
+    /// Every part that was judged.
+    Everything,
+}
+
+/// One part of a launch, and the rule that decided it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Whether the rule allows what is asked.
+    #[serde(rename = "allowed_by_rule")]
+    pub kept: bool,
+    /// Whose rule it is: `host`, `profile NAME`, `--policy`, `built in`.
+    pub layer: String,
+    /// The rule, the field, what is asked and what is allowed.
+    #[serde(flatten)]
+    pub judged: Violation,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.kept { "allowed" } else { "refused" };
+        write!(f, "{word} by {}: {}", self.layer, self.judged)
+    }
+}
+
+/// All that was decided about a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// In the order in which they were judged.
+    pub decisions: Vec<Decision>,
+    /// What happens to a launch that breaks a rule.
+    pub mode: Mode,
+}
+
+impl Decided {
+    /// What they come to.
+    pub fn verdict(&self) -> Verdict {
+        let broken = self.decisions.iter().filter(|decision| !decision.kept);
+        Verdict::of(broken.map(|decision| decision.judged.clone()).collect(), self.mode)
+    }
+}
+
 /// What the policy says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -54,6 +100,15 @@ impl Verdict {
             (true, _) => Self::Allowed,
             (false, Mode::Audit) => Self::Told(violations),
             (false, Mode::Enforce) => Self::Refused(violations),
+        }
+    }
+
+    /// One word: allowed, told (mode audit), refused.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Told(_) => "told",
+            Self::Refused(_) => "refused",
         }
     }
 

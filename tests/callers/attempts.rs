@@ -151,7 +151,7 @@ pub const OPTIONS: &[Option_] = &[
     Plain("events", &["id", "interval", "stats"]),
     Plain("list", &["format", "quiet"]),
     Plain("explain", &["json"]),
-    Plain("policy check", &["json"]),
+    Plain("policy check", &["json", "explain"]),
     Plain("doctor", &["json"]),
     Plain("completion", &["shell"]),
     // Refused as a whole: `images_and_the_audit_log_are_roots_alone`.

@@ -37,4 +37,7 @@ pub struct LifeArgs {
     /// Print the plan instead of running it
     #[arg(long)]
     pub explain: bool,
+    /// `explain --json`: the plan as JSON.
+    #[arg(skip)]
+    pub explain_json: bool,
 }

@@ -10,7 +10,7 @@ use crate::commands::explain::Seen;
 use crate::commands::judge::Judge;
 use crate::commands::output;
 use crate::error::{Error, ExitCode, Result};
-use crate::policy::{Mode, Verdict, Violation};
+use crate::policy::{Decision, Verdict, Violation};
 use crate::types::HostPath;
 
 /// What `--json` prints.
@@ -24,14 +24,17 @@ struct Printed<'a> {
     profile: Option<&'a str>,
     digests: &'a [String],
     violations: &'a [Violation],
+    /// With `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decisions: Option<&'a [Decision]>,
 }
 
-pub(super) fn run(global: &Global, bundle: Option<&HostPath>, json: bool) -> Result<ExitCode> {
+pub(super) fn run(global: &Global, bundle: Option<&HostPath>, explain: bool, json: bool) -> Result<ExitCode> {
     let seen = Seen::open(bundle.map_or(Path::new("."), HostPath::as_path))?;
     let judge = Judge::of_annotations(global, &seen.annotations())?;
     let request = seen.request(&judge)?;
-    let (_, verdict) = judge.verdict(&seen.draft, seen.dir.as_fd(), &request)?;
-    let printed = printed(&judge, &verdict);
+    let (_, decisions, verdict) = judge.decisions(&seen.draft, seen.dir.as_fd(), &request)?;
+    let printed = printed(&judge, &verdict, explain.then_some(&decisions));
     match json {
         true => {
             let text = serde_json::to_string(&printed).map_err(|error| Error::internal(error.to_string()))?;
@@ -45,22 +48,20 @@ pub(super) fn run(global: &Global, bundle: Option<&HostPath>, json: bool) -> Res
     }
 }
 
-fn printed<'a>(judge: &'a Judge<'_>, verdict: &'a Verdict) -> Printed<'a> {
+fn printed<'a>(
+    judge: &'a Judge<'_>,
+    verdict: &'a Verdict,
+    decisions: Option<&'a Vec<Decision>>,
+) -> Printed<'a> {
     let policy = judge.policy();
     Printed {
-        verdict: match verdict {
-            Verdict::Allowed => "allowed",
-            Verdict::Told(_) => "told",
-            Verdict::Refused(_) => "refused",
-        },
+        verdict: verdict.name(),
         policy: policy.is_some(),
-        mode: policy.map(|policy| match policy.mode {
-            Mode::Enforce => "enforce",
-            Mode::Audit => "audit",
-        }),
+        mode: policy.map(|policy| policy.mode.name()),
         profile: policy.and_then(|policy| policy.profile.as_deref()),
         digests: policy.map(|policy| policy.digests.as_slice()).unwrap_or_default(),
         violations: verdict.violations(),
+        decisions: decisions.map(Vec::as_slice),
     }
 }
 
@@ -75,5 +76,7 @@ fn human(printed: &Printed<'_>) -> String {
         other => other,
     };
     let lines: String = printed.violations.iter().map(|violation| format!("  {violation}\n")).collect();
-    format!("{verdict}: {by}\n{lines}")
+    let decided = printed.decisions.unwrap_or_default();
+    let decided: String = decided.iter().map(|decision| format!("  {decision}\n")).collect();
+    format!("{verdict}: {by}\n{lines}{decided}")
 }

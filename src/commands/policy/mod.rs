@@ -19,7 +19,7 @@ const LARGEST: usize = 1 << 20;
 pub fn run(global: &Global, args: &PolicyArgs) -> Result<ExitCode> {
     match &args.what {
         PolicyWhat::Init => output::print(START).map(|()| ExitCode::SUCCESS),
-        PolicyWhat::Check { bundle, json } => check::run(global, bundle.as_ref(), *json),
+        PolicyWhat::Check { bundle, explain, json } => check::run(global, bundle.as_ref(), *explain, *json),
         PolicyWhat::Lint { file } => lint_file(file.as_ref()),
     }
 }

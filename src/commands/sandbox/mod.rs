@@ -32,6 +32,7 @@ use crate::resolve::Facts;
 use crate::state::id_range::IdRange;
 
 use super::bundle;
+use super::explain;
 use super::host::Host;
 use super::judge::{Judge, Judged};
 use super::report::Reporter;
@@ -49,6 +50,8 @@ struct Asked {
     id_range: Option<IdRange>,
     image: Option<RunImage>,
     degraded: Vec<String>,
+    /// What the policy says of each part, for `explain`.
+    decided: explain::Decided,
 }
 
 /// Runs one sandbox. The exit code is the program's own, or the documented one.
@@ -82,7 +85,7 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
                     reporter.image(image.reference.clone(), image.root.digest.clone());
                 }
                 match args.life.explain {
-                    true => explain(asked, &host),
+                    true => explain(args, asked, &host),
                     false => run::run(global, args, &host, asked, &judge, (&mut reporter, &mut trail)),
                 }
             });
@@ -123,11 +126,14 @@ fn decide(
     let kept = keep::configuration(&request.spec, request.filter.as_deref())?;
     let cwd = super::host::open_cwd()?;
     let asked = asks(args, host, judge, bundle::absolute(cwd.as_fd())?, &degraded)?;
-    let Judged { draft, mut facts } = judge.launch(draft, cwd.as_fd(), &asked, trail)?;
+    let (Judged { draft, mut facts }, decided) = match args.life.explain {
+        true => explain::judged(judge, draft, cwd.as_fd(), &asked, form(args))?,
+        false => (judge.launch(draft, cwd.as_fd(), &asked, trail)?, explain::Decided::default()),
+    };
     if let Some(image) = &mut request.image {
         facts.layers = std::mem::take(&mut image.layers);
     }
-    Ok(Asked { draft, facts, kept, id_range: request.id_range, degraded, image: request.image })
+    Ok(Asked { draft, facts, kept, id_range: request.id_range, degraded, image: request.image, decided })
 }
 
 /// What the policy must know beside the Draft.
@@ -169,9 +175,13 @@ fn refuse_degraded(args: &SandboxArgs, degraded: &[String]) -> Result<()> {
     }
 }
 
+fn form(args: &SandboxArgs) -> explain::Form {
+    if args.life.explain_json { explain::Form::Json } else { explain::Form::Text }
+}
+
 /// Prints the very Plan that a launch would use, and launches nothing.
-fn explain(mut asked: Asked, host: &Host) -> Result<ExitCode> {
+fn explain(args: &SandboxArgs, mut asked: Asked, host: &Host) -> Result<ExitCode> {
     let finished = run::plan(&mut asked, host, None)?;
-    super::output::print(&super::explain::render(&finished.plan, &asked.degraded))?;
+    explain::print(&finished.plan, &asked.degraded, &asked.decided, form(args))?;
     Ok(ExitCode::SUCCESS)
 }

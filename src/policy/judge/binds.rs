@@ -47,7 +47,9 @@ fn granted<'a>(
         return None;
     }
     let grant = covering(&grants.value, path);
-    if grant.is_none() {
+    if let Some(grant) = grant {
+        bench.decide(true, grant.line, "bind.source", field, path.display(), grant.path.display());
+    } else {
         let places: Vec<_> = grants.value.iter().map(|grant| grant.path.display().to_string()).collect();
         let allowed = if places.is_empty() { "no source".to_owned() } else { places.join(", ") };
         bench.refuse(grants.line, "bind.source", field, path.display(), allowed);
@@ -61,9 +63,11 @@ fn asked(bench: &mut Bench<'_>, draft: &Draft, mount: &DraftMount, grant: &BindG
     let (set, clear) =
         (options.attr.set | options.recursive_attr.set, options.attr.clear | options.recursive_attr.clear);
     let options_field = format!("{}/options", mount.field);
-    if grant.access == Access::Ro && (set & MOUNT_ATTR_RDONLY == 0 || clear & MOUNT_ATTR_RDONLY != 0) {
-        bench.refuse(grant.line, "bind.access", &options_field, "rw", "ro");
-    }
+    let readonly = set & MOUNT_ATTR_RDONLY != 0 && clear & MOUNT_ATTR_RDONLY == 0;
+    let word = |readonly: bool| if readonly { "ro" } else { "rw" };
+    let granted = grant.access == Access::Ro;
+    let kept = readonly || !granted;
+    bench.decide(kept, grant.line, "bind.access", &options_field, word(readonly), word(granted));
     let missing =
         FLOOR.iter().filter(|(_, flag)| grant.floor & flag != 0 && (set & flag == 0 || clear & flag != 0));
     let missing: Vec<_> = missing.map(|(name, _)| *name).collect();
@@ -71,11 +75,10 @@ fn asked(bench: &mut Bench<'_>, draft: &Draft, mount: &DraftMount, grant: &BindG
         let text = format!("without {}", missing.join(", "));
         bench.refuse(grant.line, "bind.floor", &options_field, text, "with the flags of the floor");
     }
-    if let Some(places) =
-        grant.destinations.as_ref().filter(|places| places.cover(&mount.destination).is_none())
-    {
+    if let Some(places) = &grant.destinations {
         let field = format!("{}/destination", mount.field);
-        bench.refuse(grant.line, "bind.destinations", field, mount.destination.display(), places);
+        let kept = places.cover(&mount.destination).is_some();
+        bench.decide(kept, grant.line, "bind.destinations", field, mount.destination.display(), places);
     }
     // Through an id map a program may write as any user of the host; the sandbox's own maps
     // show the source's owner as the sandbox user and nobody else.
@@ -93,16 +96,16 @@ fn found(bench: &mut Bench<'_>, grant: &BindGrant, field: &str, pinned: &Pinned)
         let allowed = "files and directories of ordinary file systems";
         bench.refuse(grant.line, "bind.kernel_fs", field, kernel, allowed);
     }
-    if !grant.types.contains(&source.file_type) {
-        let word = |file_type: u32| {
-            TYPES.iter().find(|(_, known)| *known == file_type).map_or("device", |(word, _)| *word)
-        };
-        let allowed: Vec<_> = grant.types.iter().map(|typ| word(*typ)).collect();
-        let text = format!("{name} is a {}", word(source.file_type));
-        bench.refuse(grant.line, "bind.type", field, text, allowed.join(", "));
-    }
-    if let Some(owner) = grant.owner.as_ref().filter(|owner| !owner.hold(source.uid)) {
-        bench.refuse(grant.line, "bind.owner", field, format!("{name} belongs to {}", source.uid), owner);
+    let word = |file_type: u32| {
+        TYPES.iter().find(|(_, known)| *known == file_type).map_or("device", |(word, _)| *word)
+    };
+    let types: Vec<_> = grant.types.iter().map(|typ| word(*typ)).collect();
+    let text = format!("{name} is a {}", word(source.file_type));
+    let kept = grant.types.contains(&source.file_type);
+    bench.decide(kept, grant.line, "bind.type", field, text, types.join(", "));
+    if let Some(owner) = &grant.owner {
+        let asked = format!("{name} belongs to {}", source.uid);
+        bench.decide(owner.hold(source.uid), grant.line, "bind.owner", field, asked, owner);
     }
     if source.file_type == libc::S_IFREG && pinned.nlink > 1 && !grant.hard_links {
         let text = format!("{name} has {} names", pinned.nlink);

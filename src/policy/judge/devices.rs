@@ -99,9 +99,10 @@ fn permit(bench: &mut Bench<'_>, allow: &At<Vec<DeviceGrant>>, field: &str, aske
     // Any node may be made: it cannot be opened without a rule that allows that.
     let Some(asked) = asked.of_open() else { return };
     let granted = allow.value.iter().any(|grant| grant.0.covers(&asked));
-    if !granted && !DeviceRule::defaults().iter().any(|known| known.covers(&asked)) {
+    let kept = granted || DeviceRule::defaults().iter().any(|known| known.covers(&asked));
+    if bench.tells(kept) {
         let grants: Vec<_> = allow.value.iter().map(|grant| grant.0.to_string()).collect();
         let allowed = if grants.is_empty() { "the default devices".to_owned() } else { grants.join(", ") };
-        bench.refuse(allow.line, "devices.allow", field, asked, allowed);
+        bench.decide(kept, allow.line, "devices.allow", field, asked, allowed);
     }
 }

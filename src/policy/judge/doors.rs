@@ -18,13 +18,15 @@ pub(super) fn once(bench: &mut Bench<'_>, policy: &Policy) {
         return;
     }
     let (running, root) = (bench.request.running, state_root(bench.request));
-    if let Some(max) = policy.running.max.as_ref().filter(|max| running > max.value) {
+    if let Some(max) = &policy.running.max {
         let asked = format!("a launch beside {} others", running.saturating_sub(1));
-        bench.refuse(max.line, "running.max", "running", asked, format!("{} at once", max.value));
+        let allowed = format!("{} at once", max.value);
+        bench.decide(running <= max.value, max.line, "running.max", "running", asked, allowed);
     }
-    if let Some(roots) = policy.running.state_roots.as_ref().filter(|roots| !roots.value.contains(&root)) {
+    if let Some(roots) = &policy.running.state_roots {
         let allowed: Vec<_> = roots.value.iter().map(|path| path.display().to_string()).collect();
-        bench.refuse(roots.line, "running.state_roots", "--root", root.display(), allowed.join(", "));
+        let kept = roots.value.contains(&root);
+        bench.decide(kept, roots.line, "running.state_roots", "--root", root.display(), allowed.join(", "));
     }
 }
 
@@ -39,10 +41,11 @@ fn state_root(request: &Request) -> PathBuf {
 pub(super) fn doors(bench: &mut Bench<'_>) {
     let request = bench.request;
     let rules = &bench.layer.rules;
-    if let Some(doors) = rules.doors.as_ref().filter(|doors| !doors.value.contains(&request.verb)) {
+    if let Some(doors) = &rules.doors {
         let names: Vec<_> = doors.value.iter().map(|verb| verb.name()).collect();
         let name = request.verb.name();
-        bench.refuse(doors.line, "doors", name, format!("the verb {name}"), names.join(", "));
+        let kept = doors.value.contains(&request.verb);
+        bench.decide(kept, doors.line, "doors", name, format!("the verb {name}"), names.join(", "));
     }
     if let Some(degraded) = rules.degraded.as_ref().filter(|degraded| !degraded.value) {
         for missing in &request.degraded {
@@ -55,11 +58,9 @@ pub(super) fn doors(bench: &mut Bench<'_>) {
             );
         }
     }
-    if let Some((at, directory)) = rules.annotations.reports.as_ref().zip(request.report.as_ref())
-        && at.value.cover(directory).is_none()
-    {
-        let field = format!("/annotations/{REPORT}");
-        bench.refuse(at.line, "annotations.reports", field, directory.display(), &at.value);
+    if let Some((at, directory)) = rules.annotations.reports.as_ref().zip(request.report.as_ref()) {
+        let (kept, field) = (at.value.cover(directory).is_some(), format!("/annotations/{REPORT}"));
+        bench.decide(kept, at.line, "annotations.reports", field, directory.display(), &at.value);
     }
     if let Some(allow) = &rules.annotations.allow {
         let allowed = |name: &str| match name.starts_with(PROPERTY_ANNOTATION) {
@@ -67,9 +68,10 @@ pub(super) fn doors(bench: &mut Bench<'_>) {
             true => allow.value.hold_within(name, PROPERTY_ANNOTATION),
             false => allow.value.hold(name),
         };
-        for name in request.annotations.keys().filter(|name| !allowed(name)) {
+        for name in request.annotations.keys() {
             let field = format!("/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
-            bench.refuse(allow.line, "annotations.allow", field, name, &allow.value);
+            let kept = allowed(name);
+            bench.decide(kept, allow.line, "annotations.allow", field, name, &allow.value);
         }
     }
 }

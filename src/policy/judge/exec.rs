@@ -14,15 +14,15 @@ pub(super) fn beyond(bench: &mut Bench<'_>, own: &Process, asked: &Process) {
         (asked.ambient, own.ambient),
     ];
     let more = sets.iter().fold(0, |all, (asked, own)| all | (asked & !own));
-    if let Some(allowed) = rules.capabilities.as_ref().filter(|allowed| more & !allowed.value.0 != 0) {
-        let beyond = Caps(more & !allowed.value.0);
-        bench.refuse(allowed.line, "exec.capabilities", "--cap", beyond, allowed.value);
+    if let Some(allowed) = rules.capabilities.as_ref().filter(|_| more != 0) {
+        let beyond = more & !allowed.value.0;
+        let told = Caps(if beyond == 0 { more } else { beyond });
+        bench.decide(beyond == 0, allowed.line, "exec.capabilities", "--cap", told, allowed.value);
     }
-    if let Some(users) =
-        rules.users.as_ref().filter(|users| asked.uid != own.uid && !users.value.hold(asked.uid))
-    {
+    if let Some(users) = rules.users.as_ref().filter(|_| asked.uid != own.uid) {
         let allowed = format!("{} as the container, {}", own.uid, users.value);
-        bench.refuse(users.line, "exec.users", "--user", asked.uid, allowed);
+        let kept = users.value.hold(asked.uid);
+        bench.decide(kept, users.line, "exec.users", "--user", asked.uid, allowed);
     }
     if bench.first && own.no_new_privs && !asked.no_new_privs {
         let field = "/process/noNewPrivileges";

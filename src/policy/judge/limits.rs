@@ -28,10 +28,10 @@ pub(super) fn limits(bench: &mut Bench<'_>, limits: &Limits) {
     bound(bench, &rules.swap, asked(SWAP, finite(limits.memory_swap_max)));
     bound(bench, &rules.pids, asked(PIDS, finite(limits.pids_max)));
     bound(bench, &rules.cpu, asked(CPU, cpus(limits)));
-    if let Some(io) =
-        rules.io.as_ref().filter(|io| io.value != Bound::Unlimited && !limits.io_max.iter().any(throttles))
-    {
-        bench.refuse(io.line, "limits.io", "/linux/resources/blockIO", "no throttle", "at least one");
+    if let Some(io) = rules.io.as_ref().filter(|io| io.value != Bound::Unlimited) {
+        let kept = limits.io_max.iter().any(throttles);
+        let asked = if kept { "a throttle" } else { "no throttle" };
+        bench.decide(kept, io.line, "limits.io", "/linux/resources/blockIO", asked, "at least one");
     }
     weakening(bench, limits);
 }
@@ -77,26 +77,28 @@ fn lifts(io: &IoMax) -> bool {
 fn weakening(bench: &mut Bench<'_>, limits: &Limits) {
     let rules = &bench.layer.rules.limits;
     if let Some(names) = &rules.unified {
-        for (file, _) in limits.unified.iter().filter(|(file, _)| !names.value.hold(file)) {
+        for (file, _) in &limits.unified {
             let field = format!("/linux/resources/unified/{file}");
-            bench.refuse(names.line, "limits.unified", field, file, &names.value);
+            bench.decide(names.value.hold(file), names.line, "limits.unified", field, file, &names.value);
         }
     }
     let realtime = limits.cpu_rt_runtime_us.is_some_and(|runtime| runtime != 0);
-    if let Some(at) = rules.realtime.as_ref().filter(|at| !at.value && realtime) {
+    if let Some(at) = rules.realtime.as_ref().filter(|_| realtime) {
         let field = "/linux/resources/cpu/realtimeRuntime";
-        bench.refuse(at.line, "limits.realtime", field, "realtime", "none");
+        let allowed = if at.value { "any" } else { "none" };
+        bench.decide(at.value, at.line, "limits.realtime", field, "realtime", allowed);
     }
-    if let Some(at) = rules.oom_kill_disable.as_ref().filter(|at| !at.value && limits.oom_kill_disable) {
+    if let Some(at) = rules.oom_kill_disable.as_ref().filter(|_| limits.oom_kill_disable) {
         let field = "/linux/resources/memory/disableOOMKiller";
-        bench.refuse(at.line, "limits.oom_kill_disable", field, "true", "false");
+        bench.decide(at.value, at.line, "limits.oom_kill_disable", field, "true", at.value);
     }
 }
 
 /// Shares of the cache and of memory bandwidth, which others then have not.
 pub(super) fn rdt(bench: &mut Bench<'_>, asked: bool) {
-    if let Some(at) = bench.layer.rules.limits.rdt.as_ref().filter(|at| asked && !at.value) {
-        bench.refuse(at.line, "limits.rdt", "/linux/intelRdt", "a share of its own", "none");
+    if let Some(at) = bench.layer.rules.limits.rdt.as_ref().filter(|_| asked) {
+        let allowed = if at.value { "any" } else { "none" };
+        bench.decide(at.value, at.line, "limits.rdt", "/linux/intelRdt", "a share of its own", allowed);
     }
 }
 
@@ -144,8 +146,6 @@ fn bound(bench: &mut Bench<'_>, rule: &Key<Bound>, asked: Asked) {
         (Bound::Max(most), Some(value)) => value <= most,
         (Bound::Set | Bound::Max(_), None) => false,
     };
-    if !kept {
-        let text = value.map_or_else(|| "no limit".to_owned(), |value| value.to_string());
-        bench.refuse(at.line, rule, field, text, at.value);
-    }
+    let text = value.map_or_else(|| "no limit".to_owned(), |value| value.to_string());
+    bench.decide(kept, at.line, rule, field, text, at.value);
 }

@@ -25,7 +25,7 @@ pub use seccomp::lets_run;
 use super::document::{Layer, Policy};
 use super::request::Request;
 use super::rules::Verb;
-use super::violation::{Verdict, Violation};
+use super::violation::{Decided, Decision, Detail, Verdict, Violation};
 use crate::cgroup::Limits;
 use crate::draft::{Draft, DraftHook, JudgedHook, Process};
 use crate::resolve::{Barred, Facts};
@@ -38,7 +38,9 @@ struct Bench<'a> {
     roots: Vec<PathBuf>,
     /// Whether it is the host's own: rules that always hold are told once.
     first: bool,
-    found: Vec<Violation>,
+    /// Whether what is kept is told too.
+    detail: Detail,
+    decisions: Vec<Decision>,
 }
 
 impl Bench<'_> {
@@ -50,19 +52,41 @@ impl Bench<'_> {
         asked: impl Display,
         allowed: impl Display,
     ) {
-        self.found.push(Violation {
+        self.decide(false, line, rule, field, asked, allowed);
+    }
+
+    /// One part of the launch is judged by one rule: it keeps it, or not.
+    fn decide(
+        &mut self,
+        kept: bool,
+        line: u32,
+        rule: &'static str,
+        field: impl Into<String>,
+        asked: impl Display,
+        allowed: impl Display,
+    ) {
+        if !self.tells(kept) {
+            return;
+        }
+        let judged = Violation {
             rule,
             field: field.into(),
             asked: asked.to_string(),
             allowed: allowed.to_string(),
             file: self.layer.file.clone(),
             line,
-        });
+        };
+        self.decisions.push(Decision { kept, layer: self.layer.origin.clone(), judged });
+    }
+
+    /// Whether a decision of this kind is wanted: a launch wants what is broken alone.
+    fn tells(&self, kept: bool) -> bool {
+        !kept || self.detail == Detail::Everything
     }
 }
 
 /// Judges a launch.
-pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: &Policy) -> Verdict {
+pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: &Policy, detail: Detail) -> Decided {
     let each = |bench: &mut Bench<'_>| {
         doors::doors(bench);
         root::root(bench, draft, facts);
@@ -83,7 +107,7 @@ pub fn judge(draft: &Draft, facts: &Facts, request: &Request, policy: &Policy) -
             caller::launch(bench, draft);
         }
     };
-    in_each_layer(request, policy, each)
+    in_each_layer(request, policy, detail, each)
 }
 
 /// Judges a further program in a container whose own process is `own`.
@@ -95,7 +119,7 @@ pub fn judge_exec(draft: &Draft, own: Option<&Process>, request: &Request, polic
             exec::beyond(bench, own, asked);
         }
     };
-    in_each_layer(request, policy, each)
+    in_each_layer(request, policy, Detail::Violations, each).verdict()
 }
 
 /// Judges the hooks of a container that exists, before they run.
@@ -106,13 +130,14 @@ pub fn judge_hooks(
     request: &Request,
     policy: &Policy,
 ) -> Verdict {
-    let mut found = vec![];
+    let mut decisions = vec![];
     for (index, layer) in policy.layers.iter().enumerate() {
-        let mut bench = Bench { layer, request, roots: vec![], first: index == 0, found: vec![] };
+        let (first, detail) = (index == 0, Detail::Violations);
+        let mut bench = Bench { layer, request, roots: vec![], first, detail, decisions: vec![] };
         hooks::hooks(&mut bench, hooks, files, barred);
-        found.append(&mut bench.found);
+        decisions.append(&mut bench.decisions);
     }
-    Verdict::of(found, policy.mode)
+    Decided { decisions, mode: policy.mode }.verdict()
 }
 
 /// Judges a change of limits: what it leaves alone is not judged again.
@@ -123,7 +148,7 @@ pub fn judge_update(limits: &Limits, request: &Request, policy: &Policy) -> Verd
         limits::rdt(bench, request.rdt);
         devices::rules(bench, limits);
     };
-    in_each_layer(request, policy, each)
+    in_each_layer(request, policy, Detail::Violations, each).verdict()
 }
 
 fn the_program(bench: &mut Bench<'_>, draft: &Draft) {
@@ -132,19 +157,24 @@ fn the_program(bench: &mut Bench<'_>, draft: &Draft) {
     seccomp::seccomp(bench, draft);
 }
 
-fn in_each_layer(request: &Request, policy: &Policy, each: impl Fn(&mut Bench<'_>)) -> Verdict {
-    let mut found = vec![];
+fn in_each_layer(
+    request: &Request,
+    policy: &Policy,
+    detail: Detail,
+    each: impl Fn(&mut Bench<'_>),
+) -> Decided {
+    let mut decisions = vec![];
     for (index, layer) in policy.layers.iter().enumerate() {
         let roots = policy.running.state_roots.as_ref().map(|roots| roots.value.clone()).unwrap_or_default();
-        let mut bench = Bench { layer, request, roots, first: index == 0, found: vec![] };
+        let mut bench = Bench { layer, request, roots, first: index == 0, detail, decisions: vec![] };
         if bench.first {
             doors::once(&mut bench, policy);
             caller::known(&mut bench, policy);
         }
         each(&mut bench);
-        found.append(&mut bench.found);
+        decisions.append(&mut bench.decisions);
     }
-    Verdict::of(found, policy.mode)
+    Decided { decisions, mode: policy.mode }
 }
 
 /// Whether a verb makes something that lives.

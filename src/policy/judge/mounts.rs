@@ -1,6 +1,6 @@
 //! `[mounts]`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Bench;
 use crate::draft::{Draft, DraftMount, MountSource};
@@ -30,28 +30,30 @@ pub(super) fn mounts(bench: &mut Bench<'_>, draft: &Draft) {
     let held = |paths: &[std::ffi::CString], path: &Path| {
         paths.iter().any(|one| one.as_bytes() == path.as_os_str().as_encoded_bytes())
     };
-    for path in missing(&rules.masked, |path| held(&draft.masked_paths, path)) {
-        let line = rules.masked.as_ref().map_or(0, |at| at.line);
-        bench.refuse(
-            line,
-            "mounts.masked",
-            "/linux/maskedPaths",
-            format!("without {}", path.display()),
-            "masked",
-        );
+    for (line, path) in wanted(&rules.masked) {
+        let kept = held(&draft.masked_paths, path);
+        listed(bench, kept, line, ("mounts.masked", "/linux/maskedPaths"), path, "masked");
     }
-    for path in missing(&rules.readonly, |path| held(&draft.readonly_paths, path)) {
-        let line = rules.readonly.as_ref().map_or(0, |at| at.line);
-        let asked = format!("without {}", path.display());
-        bench.refuse(line, "mounts.readonly", "/linux/readonlyPaths", asked, "read-only");
+    for (line, path) in wanted(&rules.readonly) {
+        let kept = held(&draft.readonly_paths, path);
+        listed(bench, kept, line, ("mounts.readonly", "/linux/readonlyPaths"), path, "read-only");
     }
 }
 
-fn missing(
-    wanted: &Option<At<Vec<std::path::PathBuf>>>,
-    is_there: impl Fn(&Path) -> bool,
-) -> impl Iterator<Item = &std::path::PathBuf> {
-    wanted.iter().flat_map(|at| &at.value).filter(move |path| !is_there(path))
+fn wanted(wanted: &Option<At<Vec<PathBuf>>>) -> impl Iterator<Item = (u32, &PathBuf)> {
+    wanted.iter().flat_map(|at| at.value.iter().map(|path| (at.line, path)))
+}
+
+fn listed(
+    bench: &mut Bench<'_>,
+    kept: bool,
+    line: u32,
+    (rule, field): (&'static str, &str),
+    path: &Path,
+    allowed: &str,
+) {
+    let word = if kept { "with" } else { "without" };
+    bench.decide(kept, line, rule, field, format!("{word} {}", path.display()), allowed);
 }
 
 fn filesystem(bench: &mut Bench<'_>, mount: &DraftMount) {
@@ -64,19 +66,14 @@ fn filesystem(bench: &mut Bench<'_>, mount: &DraftMount) {
     if let Some(known) = &rules.filesystems {
         // The host decides which of the two a cgroup mount is.
         let alike = |one: &String| one == typ || (typ == "cgroup" && one == "cgroup2");
-        if !known.value.iter().any(alike) {
-            bench.refuse(
-                known.line,
-                "mounts.filesystems",
-                format!("{}/type", mount.field),
-                typ,
-                known.value.join(", "),
-            );
-        }
+        let field = format!("{}/type", mount.field);
+        let kept = known.value.iter().any(alike);
+        bench.decide(kept, known.line, "mounts.filesystems", field, typ, known.value.join(", "));
     }
     if let Some(names) = &rules.data {
-        for (key, _) in mount.options.data.iter().filter(|(key, _)| !names.value.hold(key)) {
-            bench.refuse(names.line, "mounts.data", format!("{}/options", mount.field), key, &names.value);
+        for (key, _) in &mount.options.data {
+            let (kept, field) = (names.value.hold(key), format!("{}/options", mount.field));
+            bench.decide(kept, names.line, "mounts.data", field, key, &names.value);
         }
     }
 }
@@ -87,13 +84,14 @@ fn propagation(bench: &mut Bench<'_>, asked: u64, field: &str) {
         libc::MS_PRIVATE => 0,
         other => other,
     };
-    if kind == 0 || known.value.contains(&kind) {
+    if kind == 0 {
         return;
     }
     let word =
         |kind: u64| PROPAGATION.iter().find(|(_, bit)| *bit == kind).map_or("unknown", |(word, _)| *word);
     let allowed: Vec<_> = known.value.iter().map(|kind| word(*kind)).collect();
-    bench.refuse(known.line, "mounts.propagation", field, word(kind), allowed.join(", "));
+    let kept = known.value.contains(&kind);
+    bench.decide(kept, known.line, "mounts.propagation", field, word(kind), allowed.join(", "));
 }
 
 /// The options of a mount are those that were judged with it: nothing changes them later.

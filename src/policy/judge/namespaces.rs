@@ -15,11 +15,14 @@ pub(super) fn namespaces(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
     let layer = bench.layer;
     let joined = |bit: u64| draft.join.iter().any(|join| join.nstype == bit);
     for bit in layer.rules.namespaces.new.iter().flat_map(|at| &at.value) {
-        if draft.new_namespaces & bit == 0 && !joined(*bit) {
-            let line = layer.rules.namespaces.new.as_ref().map_or(0, |at| at.line);
-            let name = NAMESPACES.iter().find(|(_, one)| one == bit).map_or("", |(name, _)| *name);
-            bench.refuse(line, "namespaces.new", FIELD, format!("the host's {name} namespace"), "a new one");
-        }
+        let line = layer.rules.namespaces.new.as_ref().map_or(0, |at| at.line);
+        let name = NAMESPACES.iter().find(|(_, one)| one == bit).map_or("", |(name, _)| *name);
+        let (kept, whose) = match (draft.new_namespaces & bit != 0, joined(*bit)) {
+            (true, _) => (true, "a new"),
+            (false, true) => (true, "a joined"),
+            (false, false) => (false, "the host's"),
+        };
+        bench.decide(kept, line, "namespaces.new", FIELD, format!("{whose} {name} namespace"), "a new one");
     }
     if let Some(modes) = &layer.rules.namespaces.network {
         let mode = match (draft.new_namespaces & CLONE_NEWNET != 0, joined(CLONE_NEWNET)) {
@@ -30,8 +33,9 @@ pub(super) fn namespaces(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
         network(bench, modes, mode);
     }
     if let Some(names) = &layer.rules.namespaces.net_devices {
-        for device in draft.net_devices.iter().filter(|device| !names.value.hold(&device.host_name)) {
-            bench.refuse(names.line, "network.devices", &device.field, &device.host_name, &names.value);
+        for device in &draft.net_devices {
+            let kept = names.value.hold(&device.host_name);
+            bench.decide(kept, names.line, "network.devices", &device.field, &device.host_name, &names.value);
         }
     }
     join(bench, draft, facts);
@@ -43,10 +47,9 @@ fn network(bench: &mut Bench<'_>, modes: &At<Vec<Network>>, mode: Network) {
         Network::Host => "host",
         Network::Joined => "joined",
     };
-    if !modes.value.contains(&mode) {
-        let allowed: Vec<_> = modes.value.iter().map(word).collect();
-        bench.refuse(modes.line, "network.modes", FIELD, word(&mode), allowed.join(", "));
-    }
+    let allowed: Vec<_> = modes.value.iter().map(word).collect();
+    let kept = modes.value.contains(&mode);
+    bench.decide(kept, modes.line, "network.modes", FIELD, word(&mode), allowed.join(", "));
 }
 
 fn join(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
@@ -59,6 +62,7 @@ fn join(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
             bench.refuse(grants.line, "join.path", &join.field, join.path.display(), allowed);
             continue;
         };
+        bench.decide(true, grant.line, "join.path", &join.field, join.path.display(), grant.path.display());
         if let Some(barred) = facts.barred.iter().find(|barred| barred.field == join.field) {
             let asked = format!("{}: {}", join.path.display(), barred.errno.desc());
             bench.refuse(

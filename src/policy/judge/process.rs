@@ -14,43 +14,30 @@ const NO_CWD: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 pub(super) fn process(bench: &mut Bench<'_>, draft: &Draft) {
     let rules = &bench.layer.rules.process;
-    if let Some(most) =
-        rules.preserve_fds.as_ref().filter(|at| u64::from(bench.request.preserved_fds) > at.value)
-    {
+    if let Some(most) = &rules.preserve_fds {
         let asked = bench.request.preserved_fds;
-        bench.refuse(
-            most.line,
-            "process.preserve_fds",
-            "--preserve-fds",
-            asked,
-            format!("at most {}", most.value),
-        );
+        let (kept, allowed) = (u64::from(asked) <= most.value, format!("at most {}", most.value));
+        bench.decide(kept, most.line, "process.preserve_fds", "--preserve-fds", asked, allowed);
     }
-    if let Some(at) =
-        rules.keyring.as_ref().filter(|at| at.value == Keyring::Own && !bench.request.own_keyring)
-    {
-        bench.refuse(
-            at.line,
-            "process.keyring",
-            "--no-new-keyring",
-            "the caller's keyring",
-            "one of its own",
-        );
+    if let Some(at) = rules.keyring.as_ref().filter(|at| at.value == Keyring::Own) {
+        let own = bench.request.own_keyring;
+        let asked = if own { "one of its own" } else { "the caller's keyring" };
+        bench.decide(own, at.line, "process.keyring", "--no-new-keyring", asked, "one of its own");
     }
-    if let Some(at) = rules.personality.as_ref().filter(|at| !at.value && draft.personality.unwrap_or(0) != 0)
-    {
-        bench.refuse(at.line, "process.personality", "/linux/personality", "another domain", "LINUX");
+    if let Some(at) = rules.personality.as_ref().filter(|_| draft.personality.unwrap_or(0) != 0) {
+        let allowed = if at.value { "any" } else { "LINUX" };
+        let field = "/linux/personality";
+        bench.decide(at.value, at.line, "process.personality", field, "another domain", allowed);
     }
     let Some(process) = &draft.process else { return };
-    if let Some(at) = rules.no_new_privs.as_ref().filter(|at| at.value && !process.no_new_privs) {
-        bench.refuse(at.line, "process.no_new_privs", "/process/noNewPrivileges", "false", "true");
+    if let Some(at) = &rules.no_new_privs {
+        let (asked, kept) = (process.no_new_privs, process.no_new_privs || !at.value);
+        bench.decide(kept, at.line, "process.no_new_privs", "/process/noNewPrivileges", asked, at.value);
     }
     let adj = process.oom_score_adj.map(i64::from);
-    if let (Some(least), Some(adj)) = (&rules.oom_score_adj, adj)
-        && adj < least.value
-    {
-        let allowed = format!("at least {}", least.value);
-        bench.refuse(least.line, "process.oom_score_adj", "/process/oomScoreAdj", adj, allowed);
+    if let (Some(least), Some(adj)) = (&rules.oom_score_adj, adj) {
+        let (kept, allowed) = (adj >= least.value, format!("at least {}", least.value));
+        bench.decide(kept, least.line, "process.oom_score_adj", "/process/oomScoreAdj", adj, allowed);
     }
     priority(bench, process);
     environment(bench, process);
@@ -80,21 +67,19 @@ fn environment(bench: &mut Bench<'_>, process: &Process) {
         let text = entry.to_string_lossy();
         // The value may be a secret.
         let name = text.split('=').next().unwrap_or_default();
-        if !names.value.hold(name) {
-            let field = format!("/process/env/{index}");
-            bench.refuse(names.line, "process.environment", field, name, &names.value);
-        }
+        let field = format!("/process/env/{index}");
+        let kept = names.value.hold(name);
+        bench.decide(kept, names.line, "process.environment", field, name, &names.value);
     }
 }
 
 fn cwd(bench: &mut Bench<'_>, process: &Process) {
     let Some(places) = &bench.layer.rules.process.cwd else { return };
     let cwd: &Path = &process.cwd;
-    let kept = NO_CWD.iter().any(|kept| cwd.starts_with(kept));
-    if kept || odd(cwd).is_some() || places.value.cover(cwd).is_none() {
-        let allowed = format!("{}; never /proc, /sys, /dev or a path with `..`", places.value);
-        bench.refuse(places.line, "process.cwd", "/process/cwd", cwd.display(), allowed);
-    }
+    let kernel = NO_CWD.iter().any(|kept| cwd.starts_with(kept));
+    let kept = !kernel && odd(cwd).is_none() && places.value.cover(cwd).is_some();
+    let allowed = format!("{}; never /proc, /sys, /dev or a path with `..`", places.value);
+    bench.decide(kept, places.line, "process.cwd", "/process/cwd", cwd.display(), allowed);
 }
 
 fn capabilities(bench: &mut Bench<'_>, process: &Process) {
@@ -124,8 +109,10 @@ fn capabilities(bench: &mut Bench<'_>, process: &Process) {
 }
 
 fn set(bench: &mut Bench<'_>, allowed: &Key<Caps>, asked: u64, (rule, field): (&'static str, &str)) {
-    if let Some(allowed) = allowed.as_ref().filter(|allowed| asked & !allowed.value.0 != 0) {
-        bench.refuse(allowed.line, rule, field, Caps(asked & !allowed.value.0), allowed.value);
+    if let Some(allowed) = allowed {
+        let beyond = asked & !allowed.value.0;
+        let told = if beyond == 0 { asked } else { beyond };
+        bench.decide(beyond == 0, allowed.line, rule, field, Caps(told), allowed.value);
     }
 }
 
@@ -138,16 +125,17 @@ fn rlimits(bench: &mut Bench<'_>, process: &Process) {
             let field = format!("/process/rlimits/{index}");
             let asked = format!("{} {hard}", name(*resource));
             let most = max.value.iter().find(|(known, _)| known == resource).and_then(|(_, most)| *most);
-            if let Some(most) = most.filter(|most| hard > most) {
-                bench.refuse(max.line, "rlimits.max", field, asked, format!("at most {most}"));
+            if let Some(most) = most {
+                bench.decide(*hard <= most, max.line, "rlimits.max", field, asked, format!("at most {most}"));
             }
         }
     }
     if let Some(required) = &rules.required {
         let is_set = |resource: &u32| process.rlimits.iter().any(|(set, ..)| set == resource);
-        for resource in required.value.iter().filter(|resource| !is_set(resource)) {
-            let asked = format!("without {}", name(*resource));
-            bench.refuse(required.line, "rlimits.required", "/process/rlimits", asked, "set");
+        for resource in &required.value {
+            let kept = is_set(resource);
+            let asked = format!("{} {}", if kept { "with" } else { "without" }, name(*resource));
+            bench.decide(kept, required.line, "rlimits.required", "/process/rlimits", asked, "set");
         }
     }
 }
@@ -158,8 +146,7 @@ pub(super) fn sysctls(bench: &mut Bench<'_>, draft: &Draft) {
         // What is written, not what it is called: both spellings come to one path.
         let path = sysctl.path.to_string_lossy();
         let name = path.strip_prefix("sys/").unwrap_or(&path).replace('/', ".");
-        if !allow.value.hold(&name) {
-            bench.refuse(allow.line, "sysctls.allow", &sysctl.field, name, &allow.value);
-        }
+        let kept = allow.value.hold(&name);
+        bench.decide(kept, allow.line, "sysctls.allow", &sysctl.field, name, &allow.value);
     }
 }

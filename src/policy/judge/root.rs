@@ -12,8 +12,10 @@ const FIELD: &str = "/root/path";
 
 pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
     let rules = &bench.layer.rules.root;
-    if let Some(at) = rules.readonly.as_ref().filter(|at| at.value && !draft.root.readonly) {
-        bench.refuse(at.line, "root.readonly", "/root/readonly", "a root that can be written", "true");
+    if let Some(at) = &rules.readonly {
+        let asked = if draft.root.readonly { "true" } else { "a root that can be written" };
+        let kept = draft.root.readonly || !at.value;
+        bench.decide(kept, at.line, "root.readonly", "/root/readonly", asked, at.value);
     }
     if bench.first && !bench.request.pivot {
         let asked = "the host's mounts below the root";
@@ -24,8 +26,9 @@ pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
     }
     match root_path(draft, bench.request) {
         None => {
-            if let Some(at) = rules.host_usr.as_ref().filter(|at| !at.value) {
-                bench.refuse(at.line, "root.host_usr", "/root", "the host's /usr", "a root directory");
+            if let Some(at) = &rules.host_usr {
+                let allowed = if at.value { "true" } else { "a root directory" };
+                bench.decide(at.value, at.line, "root.host_usr", "/root", "the host's /usr", allowed);
             }
         }
         Some(path) => directory(bench, &path, facts),
@@ -37,13 +40,14 @@ pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
 fn of_an_image(bench: &mut Bench<'_>, digest: &str) {
     let rules = &bench.layer.rules.root;
     match (&rules.images, &rules.directories) {
-        (Some(images), _) if !images.value.iter().any(|known| known == digest) => {
-            bench.refuse(images.line, "root.images", "--image", digest, images.value.join(", "));
+        (Some(images), _) => {
+            let kept = images.value.iter().any(|known| known == digest);
+            bench.decide(kept, images.line, "root.images", "--image", digest, images.value.join(", "));
         }
         (None, Some(directories)) => {
             bench.refuse(directories.line, "root.directories", "--image", digest, &directories.value);
         }
-        _ => {}
+        (None, None) => {}
     }
 }
 
@@ -59,8 +63,9 @@ fn directory(bench: &mut Bench<'_>, path: &std::path::Path, facts: &Facts) {
         bench.refuse(directories.line, "root.path", FIELD, asked, "a path that can be compared");
         return;
     }
-    if directories.value.cover(path).is_none() {
-        bench.refuse(directories.line, "root.directories", FIELD, path.display(), &directories.value);
+    let kept = directories.value.cover(path).is_some();
+    bench.decide(kept, directories.line, "root.directories", FIELD, path.display(), &directories.value);
+    if !kept {
         return;
     }
     if let Some(barred) = facts.barred.iter().find(|barred| barred.field == FIELD) {

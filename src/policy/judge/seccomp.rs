@@ -11,8 +11,10 @@ const MULTIPLEXERS: [&str; 2] = ["socketcall", "ipc"];
 
 pub(super) fn seccomp(bench: &mut Bench<'_>, draft: &Draft) {
     let rules = &bench.layer.rules.seccomp;
-    if let Some(at) = rules.landlock.as_ref().filter(|at| at.value && !draft.landlock) {
-        bench.refuse(at.line, "landlock.required", "landlock", "without Landlock", "confined by Landlock");
+    if let Some(at) = rules.landlock.as_ref().filter(|at| at.value) {
+        let asked = if draft.landlock { "with Landlock" } else { "without Landlock" };
+        let allowed = "confined by Landlock";
+        bench.decide(draft.landlock, at.line, "landlock.required", "landlock", asked, allowed);
     }
     if draft.process.is_none() {
         return;
@@ -24,18 +26,17 @@ pub(super) fn seccomp(bench: &mut Bench<'_>, draft: &Draft) {
                 let asked = "a supervisor that decides about calls";
                 bench.refuse(0, "seccomp.listener", FIELD, asked, "a filter that decides itself");
             }
+            if let Some(at) = rules.required.as_ref().filter(|at| at.value) {
+                bench.decide(true, at.line, "seccomp.required", FIELD, "a filter", "a filter");
+            }
             if let Some(known) = &rules.profiles {
                 by_digest(bench, known, profile);
             }
-            for name in rules.deny.iter().flat_map(|at| &at.value).filter(|name| lets_run(profile, name)) {
+            for name in rules.deny.iter().flat_map(|at| &at.value) {
                 let line = rules.deny.as_ref().map_or(0, |at| at.line);
-                bench.refuse(
-                    line,
-                    "seccomp.deny",
-                    FIELD,
-                    format!("{name} may run"),
-                    "denied, whatever its arguments",
-                );
+                let runs = lets_run(profile, name);
+                let asked = format!("{name} {}", if runs { "may run" } else { "is denied" });
+                bench.decide(!runs, line, "seccomp.deny", FIELD, asked, "denied, whatever its arguments");
             }
         }
     }
@@ -64,9 +65,8 @@ fn unfiltered(bench: &mut Bench<'_>) {
 fn by_digest(bench: &mut Bench<'_>, known: &At<Vec<String>>, profile: &Profile) {
     let digest = profile.compile().map(|program| program.digest());
     let text = digest.unwrap_or_else(|error| error.to_string());
-    if !known.value.contains(&text) {
-        bench.refuse(known.line, "seccomp.profiles", FIELD, text, known.value.join(", "));
-    }
+    let kept = known.value.contains(&text);
+    bench.decide(kept, known.line, "seccomp.profiles", FIELD, text, known.value.join(", "));
 }
 
 /// Whether some rule, for some arguments, lets a call run: stricter than what the filter may

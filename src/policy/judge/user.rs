@@ -11,16 +11,16 @@ use crate::resolve::Facts;
 pub(super) fn user(bench: &mut Bench<'_>, draft: &Draft) {
     let Some(process) = &draft.process else { return };
     let rules = &bench.layer.rules.user;
-    if let Some(uids) = rules.uids.as_ref().filter(|uids| !uids.value.hold(process.uid)) {
-        bench.refuse(uids.line, "user.uids", "/process/user/uid", process.uid, &uids.value);
+    if let Some(uids) = &rules.uids {
+        let kept = uids.value.hold(process.uid);
+        bench.decide(kept, uids.line, "user.uids", "/process/user/uid", process.uid, &uids.value);
     }
     let Some(gids) = &rules.gids else { return };
-    if !gids.value.hold(process.gid) {
-        bench.refuse(gids.line, "user.gids", "/process/user/gid", process.gid, &gids.value);
-    }
-    for (index, gid) in process.groups.iter().enumerate().filter(|(_, gid)| !gids.value.hold(**gid)) {
+    let kept = gids.value.hold(process.gid);
+    bench.decide(kept, gids.line, "user.gids", "/process/user/gid", process.gid, &gids.value);
+    for (index, gid) in process.groups.iter().enumerate() {
         let field = format!("/process/user/additionalGids/{index}");
-        bench.refuse(gids.line, "user.gids", field, gid, &gids.value);
+        bench.decide(gids.value.hold(*gid), gids.line, "user.gids", field, gid, &gids.value);
     }
 }
 
@@ -42,9 +42,8 @@ fn ranges(
     let Some(allowed) = allowed else { return };
     for (index, range) in ranges.iter().enumerate() {
         let last = range.outside.saturating_add(range.size.saturating_sub(1));
-        if !allowed.value.hold_all(range.outside, last) {
-            let asked = format!("{}-{last} of the host", range.outside);
-            bench.refuse(allowed.line, rule, format!("{field}/{index}"), asked, &allowed.value);
-        }
+        let asked = format!("{}-{last} of the host", range.outside);
+        let kept = allowed.value.hold_all(range.outside, last);
+        bench.decide(kept, allowed.line, rule, format!("{field}/{index}"), asked, &allowed.value);
     }
 }
