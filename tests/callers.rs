@@ -241,6 +241,34 @@ fn one_caller_does_not_see_another_s_containers() {
     .ok();
 }
 
+/// Who comes by sudo can neither set the lockdown, nor lift it, nor end what is others'; all three reach it.
+#[test]
+fn the_lockdown_is_root_s_alone() {
+    let host = Host::new();
+    host.shell(
+        As::Root,
+        r#"set -eux
+        by() { SUDO_UID=41234 SUDO_GID=41234 "$P" "$@"; }
+        refused() { if by "$@" 2>err; then exit 1; fi; cat err >&2; }
+        by sandbox -d --name $ID sleep 100
+        refused lockdown; grep "root's alone" err; test ! -e /etc/pinfold/lockdown
+        refused kill --all-sandboxes; grep "root's alone" err
+        by state $ID | jq -e '.status == "running"'
+        $P lockdown
+        refused sandbox -- echo ran; grep 'rule lockdown' err
+        refused exec $ID true; grep 'rule lockdown' err
+        refused lockdown --lift; grep "root's alone" err; test -e /etc/pinfold/lockdown
+        by lockdown --status
+        $P kill --all-sandboxes | grep "^$ID\$"
+        by state $ID | jq -e '.status == "stopped"'
+        by delete $ID
+        $P lockdown --lift
+        by sandbox -- true
+        "#,
+    )
+    .ok();
+}
+
 /// What sudo says must be a number; and where the policy wants it, it must be there.
 #[test]
 fn who_calls_is_known_or_nothing_is_launched() {

@@ -46,12 +46,16 @@ pub struct ResumeArgs {
 /// Send a signal to a container's first process
 ///
 /// The process is addressed by a pidfd: another process that got its number is never hit.
+///
+/// With --all-sandboxes it is SIGKILL to every process of every container and sandbox in the default
+/// state directory, in those that the policy lists, and in --root. What is paused, or frozen, ends too,
+/// and a launch that is on its way is refused. The ids are printed as they end.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub struct KillArgs {
     /// The container
-    #[arg(value_name = "ID")]
-    pub id: String,
+    #[arg(value_name = "ID", required_unless_present = "all_sandboxes", conflicts_with = "all_sandboxes")]
+    pub id: Option<String>,
     /// Signal by name, with or without SIG, or by number
     #[arg(value_name = "SIGNAL", default_value = "TERM")]
     pub signal: SignalName,
@@ -63,6 +67,12 @@ pub struct KillArgs {
     /// What fails for one of them is a warning.
     #[arg(short, long)]
     pub regex: bool,
+    /// End everything that pinfold keeps on this host, at once
+    #[arg(long, conflicts_with_all = ["all", "regex"])]
+    pub all_sandboxes: bool,
+    /// With --all-sandboxes: those of this profile of the policy alone
+    #[arg(long, value_name = "NAME", requires = "all_sandboxes")]
+    pub profile: Option<String>,
 }
 
 /// Remove a stopped container and all that create made

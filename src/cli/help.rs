@@ -33,6 +33,7 @@ Understand:
 Rule:
   policy      Write and check the host's policy, and judge bundles by it
   audit       Verify, show and export the audit log
+  lockdown    Refuse every launch, exec, start and update until it is lifted
 
 Images:
   image       Bring images in, look at them, hand them out

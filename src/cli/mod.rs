@@ -11,6 +11,7 @@ mod help;
 mod image;
 mod launch;
 mod lint;
+mod lockdown;
 mod others;
 mod policy;
 mod pull;
@@ -29,6 +30,7 @@ pub use global::{CgroupManager, Global, LogFormat, Rootless};
 pub use image::{ImageArgs, ImageFormat, ImageWhat, ImportArgs};
 pub use launch::{CreateArgs, LaunchArgs, RunArgs};
 pub use lint::{FailOn, LintArgs};
+pub use lockdown::LockdownArgs;
 pub use others::{
     CompletionArgs, DoctorArgs, ExplainArgs, ExplainWhat, FeaturesArgs, GcArgs, ManArgs, Shell, SpecArgs,
 };
@@ -123,6 +125,8 @@ pub enum Verb {
     Image(Box<ImageArgs>),
     /// Verify, show and export the audit log
     Audit(AuditArgs),
+    /// Refuse every launch, exec, start and update until it is lifted
+    Lockdown(LockdownArgs),
     /// Check whether this host can run sandboxes, and say how to fix it
     Doctor(DoctorArgs),
     /// Remove what dead launches left behind
@@ -160,6 +164,7 @@ impl Verb {
             Self::Policy(_) => "policy",
             Self::Image(_) => "image",
             Self::Audit(_) => "audit",
+            Self::Lockdown(_) => "lockdown",
             Self::Doctor(_) => "doctor",
             Self::Gc(_) => "gc",
             Self::Completion(_) => "completion",
@@ -173,7 +178,7 @@ impl Verb {
             Self::Create(args) => Some(&args.launch.id),
             Self::Start(args) => Some(&args.id),
             Self::State(args) => Some(&args.id),
-            Self::Kill(args) => return Some(&args.id),
+            Self::Kill(args) => return args.id.as_deref(),
             Self::Delete(args) => return Some(&args.id),
             Self::Run(args) => Some(&args.launch.id),
             Self::Exec(args) => Some(&args.id),

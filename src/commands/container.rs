@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::bundle::Bundle;
 use super::ending::OciEnding;
 use super::entry::{self, Entry, NewEntry};
+use super::gate::Gate;
 use super::group::{Home, Wanted};
 use super::host::Host;
 use super::judge::{Judge, Judged};
@@ -52,6 +53,8 @@ pub struct Container<'g> {
     pub ending: OciEnding,
     /// What it leaves in the audit log.
     pub trail: Trail<'g>,
+    /// Until its program executes, or its entry tells of it.
+    pub gate: Gate,
 }
 
 /// Makes a container. On failure nothing of it is left.
@@ -101,12 +104,13 @@ struct Made {
     plan: Plan,
     child: Assembled,
     hooks: Vec<DraftHook>,
+    gate: Gate,
 }
 
 impl Made {
     fn ending_by(self, ending: OciEnding, trail: Trail<'_>) -> Container<'_> {
-        let Self { entry, cgroup, plan, child, hooks } = self;
-        Container { entry, cgroup, plan, child, hooks, ending, trail }
+        let Self { entry, cgroup, plan, child, hooks, gate } = self;
+        Container { entry, cgroup, plan, child, hooks, ending, trail, gate }
     }
 }
 
@@ -119,6 +123,7 @@ impl Launching<'_> {
         annotations: BTreeMap<String, String>,
         trail: &mut Trail<'_>,
     ) -> Result<(Made, OciEnding)> {
+        let gate = Gate::enter(judge.policy())?;
         let (args, bundle, life) = (self.args, self.bundle, self.life);
         let wishes = Wishes::of(&bundle.spec)?;
         wishes.require_an_end(&draft, group.is_some())?;
@@ -136,7 +141,7 @@ impl Launching<'_> {
         }
         // From here on its report tells of a failure.
         let mut ending = OciEnding::new(&wishes, place.as_ref(), life)?;
-        match self.make(judge, group, judged, (&mut ending, trail)) {
+        match self.make(judge, group, judged, (&mut ending, trail, gate)) {
             Ok(made) => Ok((made, ending)),
             Err(error) => Err(ending.failed(error)),
         }
@@ -147,7 +152,7 @@ impl Launching<'_> {
         judge: &Judge<'_>,
         group: Option<Wanted>,
         mut judged: Judged,
-        (ending, trail): (&mut OciEnding, &mut Trail<'_>),
+        (ending, trail, mut gate): (&mut OciEnding, &mut Trail<'_>, Gate),
     ) -> Result<Made> {
         // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
         let ephemeral = self.life == Life::Foreground;
@@ -157,10 +162,10 @@ impl Launching<'_> {
         let assembled = judge
             .still_room()
             .and_then(|()| entry.save_config(&self.bundle.text))
-            .and_then(|()| self.assemble(group, &mut judged, &entry, (ending, trail)));
+            .and_then(|()| self.assemble(group, &mut judged, &entry, (ending, trail, &mut gate)));
         let hooks = judged.draft.hooks;
         match assembled {
-            Ok((cgroup, plan, child)) => Ok(Made { entry, cgroup, plan, child, hooks }),
+            Ok((cgroup, plan, child)) => Ok(Made { entry, cgroup, plan, child, hooks, gate }),
             Err(error) => {
                 let state = entry.state()?;
                 entry.remove()?;
@@ -177,12 +182,12 @@ impl Launching<'_> {
         group: Option<Wanted>,
         judged: &mut Judged,
         entry: &Entry,
-        (ending, trail): (&mut OciEnding, &mut Trail<'_>),
+        (ending, trail, gate): (&mut OciEnding, &mut Trail<'_>, &mut Gate),
     ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
         // runc's controllers are all on: engines ask for the statistics of any container.
         let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
         let mut home = Home::prepare(self.host, group, &limits, judged.draft.cgroup_owner)?;
-        match self.in_cgroup(judged, &mut home, entry, (ending, trail)) {
+        match self.in_cgroup(judged, &mut home, entry, (ending, trail, gate)) {
             Ok((plan, child)) => Ok((home.into_cgroup(), plan, child)),
             Err(error) => {
                 rdt::remove(&entry.state()?)?;
@@ -197,7 +202,7 @@ impl Launching<'_> {
         judged: &mut Judged,
         home: &mut Home<'_>,
         entry: &Entry,
-        (ending, trail): (&mut OciEnding, &mut Trail<'_>),
+        (ending, trail, gate): (&mut OciEnding, &mut Trail<'_>, &mut Gate),
     ) -> Result<(Plan, Assembled)> {
         let cgroup = home.made();
         let facts = std::mem::take(&mut judged.facts);
@@ -219,7 +224,8 @@ impl Launching<'_> {
         let plan = &mut finished.plan;
         let child = ending.with_keeper(self.life, |keeping| {
             home.launch(|place| {
-                launch::assemble_with(plan, place, Company { at_hooks: &mut at_hooks, keeping })
+                let at_go: &mut launch::AtGo<'_> = &mut || gate.pass();
+                launch::assemble_with(plan, place, Company { at_hooks: &mut at_hooks, at_go, keeping })
             })
         })?;
         OciEnding::close_streams(&mut finished.plan);

@@ -64,7 +64,11 @@ fn end(host: &Host, state: &State) -> Result<()> {
     entry::remove_cgroup(host, state)
 }
 
-fn wait_for_end(init: crate::state::Process) -> Result<()> {
+/// Waits until a killed process has ended, and been reaped.
+///
+/// # Errors
+/// It does not end within ten seconds.
+pub fn wait_for_end(init: crate::state::Process) -> Result<()> {
     use std::os::fd::AsFd;
     let Ok(pidfd) = crate::sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(init.pid)) else {
         return Ok(());

@@ -20,8 +20,11 @@ use crate::sys;
 /// # Errors
 /// The container is not running.
 pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
+    let Some(id) = &args.id else {
+        return super::kill_all::run(global, args.profile.as_deref());
+    };
     let root = entry::open_root(global)?;
-    let ids = matching::ids(&root, &args.id, args.regex)?;
+    let ids = matching::ids(&root, id, args.regex)?;
     matching::each(&ids, args.regex, |id| {
         let mut trail = Trail::of_host(global, "kill", id);
         trail.asks("changes", serde_json::json!({"signal": args.signal.number(), "all": args.all}));

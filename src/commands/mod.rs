@@ -19,6 +19,7 @@ pub mod exec;
 pub mod explain;
 pub mod failure;
 pub mod features;
+pub mod gate;
 pub mod gc;
 pub mod group;
 pub mod hooks;
@@ -28,6 +29,8 @@ pub mod json_shape;
 pub mod judge;
 pub mod kill;
 pub mod lint;
+mod kill_all;
+mod lockdown;
 pub mod log;
 pub mod man;
 pub mod matching;
@@ -89,6 +92,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Verb::Policy(args) => policy::run(global, args),
         Verb::Image(args) => image::run(global, args),
         Verb::Audit(args) => audit::run(args),
+        Verb::Lockdown(args) => lockdown::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),

@@ -28,7 +28,9 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
 
 fn detached(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
     let mut container = container::make(global, &args.launch, host, Life::Detached)?;
-    match container.child.await_exec(&container.plan).and_then(|()| mark_started(&container)) {
+    let executed = container.child.await_exec(&container.plan);
+    container.gate.started();
+    match executed.and_then(|()| mark_started(&container)) {
         Ok(()) => {
             container.child.release();
             container.entry.let_go();
@@ -67,6 +69,7 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
 
 fn supervise(container: &mut Container<'_>, signals: &OwnedFd, caller: Option<OwnedFd>) -> Result<ExitCode> {
     container.child.await_exec(&container.plan)?;
+    container.gate.started();
     mark_started(container)?;
     let ending = container.ending.foreground(caller);
     let cgroup = container.cgroup.as_ref();

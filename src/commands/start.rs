@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use super::gate::Gate;
 use super::host::Host;
 use super::judge::{self, Judge};
 use super::trail::{Need, Trail};
@@ -33,7 +34,9 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
     let run = |state| hooks::poststart(&poststart, &state, &HookPlace::default());
     let judge = Judge::of_container(global, &before)?;
     let mut trail = Trail::under(global, judge.policy(), "start", Some(dir.id()))?;
-    let started = trail.intent(None, Need::AsRequired).and_then(|_| started(&judge, &dir));
+    let started = Gate::enter(judge.policy())
+        .and_then(|gate| trail.intent(None, Need::AsRequired).map(|_| gate))
+        .and_then(|mut gate| started(&judge, &dir, &mut gate));
     let started = trail.end(started);
     match started.and_then(run) {
         // runtime.md, "Lifecycle", steps 9 and 10: stopped, destroyed, an error.
@@ -50,7 +53,7 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
 }
 
 /// The container runs; nobody else changes it meanwhile, and a hook may once it does.
-fn started(judge: &Judge<'_>, dir: &ContainerDir) -> Result<State> {
+fn started(judge: &Judge<'_>, dir: &ContainerDir, gate: &mut Gate) -> Result<State> {
     let changes = dir.lock_changes()?;
     let mut state = changes.load()?;
     // A frozen one would wait for ever.
@@ -60,6 +63,7 @@ fn started(judge: &Judge<'_>, dir: &ContainerDir) -> Result<State> {
         judge::same_sources(&state)?;
         judge::same_root(&state)?;
     }
+    gate.pass()?;
     let records = release(dir, &state, agent(dir, &state)?.as_ref())?;
     if !records.executed() {
         return Err(launch::failed_at_start(&records, &program));

@@ -13,7 +13,7 @@ use super::{entry, rdt, resources, text_file};
 use crate::cgroup::Limits;
 use crate::cli::{Global, UpdateArgs};
 use crate::error::{Context, Error, ExitCode, Result};
-use crate::policy::{Request, Verb};
+use crate::policy::{Request, Verb, lockdown};
 use crate::state::{Action, Status};
 use crate::sys;
 use crate::systemd::{self, Systemd};
@@ -46,8 +46,9 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
         rdt: args.l3_cache_schema.is_some() || args.mem_bw_schema.is_some(),
         ..judge.request(Verb::Update, state.bundle.clone().into())?
     };
-    let allowed =
-        judge.update(&limits, &request, &mut trail).and_then(|()| trail.intent(None, Need::AsRequired));
+    let allowed = lockdown::check()
+        .and_then(|()| judge.update(&limits, &request, &mut trail))
+        .and_then(|()| trail.intent(None, Need::AsRequired));
     let updated = allowed.and_then(|_| {
         if asked.as_object().is_some_and(|asked| !asked.is_empty()) {
             if let Some(unit) = &state.unit {

@@ -25,7 +25,7 @@ pub use channel::Channel;
 pub use failure::{describe_failure, failed, failed_at_start};
 pub use hook::{HookPlace, failed_hook, run_runtime_hook};
 pub use keeper::{AtEnd, Keeper, Keeping, require_exit_status};
-pub use start::{Assembled, Company, Place, assemble, assemble_among, assemble_with};
+pub use start::{Assembled, AtGo, Company, Place, assemble, assemble_among, assemble_with};
 pub use supervise::{Cause, Ended, Ending, Stream, signals, supervise};
 pub use verdict::{Evidence, Outcome, OutcomeKind, outcome};
 pub use watch::Watcher;

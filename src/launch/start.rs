@@ -186,8 +186,8 @@ impl Drop for Assembled {
 ///
 /// # Errors
 /// What the child recorded, or what the check from outside found.
-pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>) -> Result<Assembled> {
-    assemble_with(plan, Place::of(cgroup), Company { at_hooks: &mut no_hooks, keeping: None })
+pub fn assemble(plan: &mut Plan, cgroup: Option<&Cgroup>, at_go: &mut AtGo<'_>) -> Result<Assembled> {
+    assemble_with(plan, Place::of(cgroup), Company { at_hooks: &mut no_hooks, at_go, keeping: None })
 }
 
 /// Which cgroup the child comes into.
@@ -240,17 +240,23 @@ pub fn assemble_among(
     plan: &mut Plan,
     cgroup: Option<&Cgroup>,
     ending: Option<&Cgroup>,
+    at_go: &mut AtGo<'_>,
 ) -> Result<Assembled> {
-    clone_and_meet(plan, Place::of(cgroup), Around { ending, at_hooks: &mut no_hooks, keeping: None })
+    clone_and_meet(plan, Place::of(cgroup), Around { ending, at_hooks: &mut no_hooks, at_go, keeping: None })
 }
 
 /// What the parent does while the child waits before the pivot: its hooks.
 pub type AtHooks<'a> = dyn FnMut(&Assembled, &[Hook]) -> Result<()> + 'a;
 
+/// What the parent does right before the last word, after which the child goes on by itself.
+pub type AtGo<'a> = dyn FnMut() -> Result<()> + 'a;
+
 /// What an OCI container has around it while it is assembled.
-pub struct Company<'a, 'h, 'k> {
+pub struct Company<'a, 'h, 'g, 'k> {
     /// Runs the hooks.
     pub at_hooks: &'a mut AtHooks<'h>,
+    /// Has the last say.
+    pub at_go: &'a mut AtGo<'g>,
     /// For one that lives on without its launcher and shall end nevertheless.
     pub keeping: Option<Keeping<'k>>,
 }
@@ -259,24 +265,29 @@ pub struct Company<'a, 'h, 'k> {
 ///
 /// # Errors
 /// Those, what `at_hooks` says, and a keeper that does not start.
-pub fn assemble_with(plan: &mut Plan, place: Place<'_>, company: Company<'_, '_, '_>) -> Result<Assembled> {
-    let Company { at_hooks, keeping } = company;
+pub fn assemble_with(
+    plan: &mut Plan,
+    place: Place<'_>,
+    company: Company<'_, '_, '_, '_>,
+) -> Result<Assembled> {
+    let Company { at_hooks, at_go, keeping } = company;
     let ending = place.cgroup();
-    clone_and_meet(plan, place, Around { ending, at_hooks, keeping })
+    clone_and_meet(plan, place, Around { ending, at_hooks, at_go, keeping })
 }
 
 /// What is around the child while it is assembled.
-struct Around<'a, 'o, 'h, 'k> {
+struct Around<'a, 'o, 'h, 'g, 'k> {
     /// What is killed with pinfold.
     ending: Option<&'a Cgroup>,
     at_hooks: &'o mut AtHooks<'h>,
+    at_go: &'o mut AtGo<'g>,
     keeping: Option<Keeping<'k>>,
 }
 
 fn clone_and_meet<'a>(
     plan: &mut Plan,
     mut place: Place<'a>,
-    mut around: Around<'a, '_, '_, '_>,
+    mut around: Around<'a, '_, '_, '_, '_>,
 ) -> Result<Assembled> {
     let channel = Channel::open()?;
     plan.keep_fds = kept(plan, &channel);

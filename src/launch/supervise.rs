@@ -2,6 +2,7 @@
 //! signals, the caller, the clock and the streams. Nothing here has to survive: when
 //! pinfold is killed, PDEATHSIG and the control socket end the sandbox.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub struct Ending {
     pub caller: Option<OwnedFd>,
     /// Streams that are read and counted.
     pub streams: Vec<Stream>,
+    /// Closed when the program has executed, or ended.
+    pub until_executed: Option<File>,
 }
 
 /// How it ended.
@@ -177,6 +180,10 @@ impl Supervisor<'_> {
                 PollFd::new(self.child.pidfd.as_fd(), sys::poll::POLLIN),
                 PollFd::new(signals.as_fd(), sys::poll::POLLIN),
                 caller.map_or_else(PollFd::nothing, |caller| PollFd::new(caller.as_fd(), sys::poll::POLLIN)),
+                match self.ending.until_executed {
+                    Some(_) => PollFd::new(self.child.started.as_fd(), sys::poll::POLLIN),
+                    None => PollFd::nothing(),
+                },
             ];
             watched.extend(self.relays.iter().map(|(_, relay)| relay.watch()));
             match sys::poll::ppoll(&mut watched, timeout) {
@@ -186,7 +193,10 @@ impl Supervisor<'_> {
             watched.iter().map(|watch| watch.revents() != 0).collect::<Vec<_>>()
         };
         let mut ready = ready.into_iter();
-        let (ended, signal, caller_gone) = (ready.next(), ready.next(), ready.next());
+        let (ended, signal, caller_gone, executed) = (ready.next(), ready.next(), ready.next(), ready.next());
+        if executed == Some(true) {
+            self.ending.until_executed = None;
+        }
         for ((_, relay), ready) in self.relays.iter_mut().zip(ready) {
             if ready {
                 relay.turn().call("relay")?;

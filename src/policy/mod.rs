@@ -8,6 +8,7 @@ mod builtin;
 mod document;
 mod judge;
 mod lint;
+pub mod lockdown;
 mod read;
 mod request;
 mod rules;

@@ -28,6 +28,33 @@ pub fn read() -> Result<Option<String>> {
     })
 }
 
+/// The directory of the host's policy, which is made where it is missing.
+///
+/// # Errors
+/// It is not root's alone; the caller may not make it.
+pub fn directory() -> Result<OwnedFd> {
+    const ETC: &str = "/etc";
+    const NAME: &str = "pinfold";
+    let root = open_directory(None, "/")?.ok_or_else(|| Error::setup("there is no root directory"))?;
+    let etc = open_directory(Some(&root), "etc")
+        .on(ETC)?
+        .ok_or_else(|| Error::setup("is not there").object(ETC))?;
+    if let Some(dir) = open_directory(Some(&etc), NAME)? {
+        return Ok(dir);
+    }
+    let mode = Mode::S_IRWXU | Mode::S_IRGRP | Mode::S_IXGRP | Mode::S_IROTH | Mode::S_IXOTH;
+    let made = match nix::sys::stat::mkdirat(&etc, NAME, mode) {
+        Err(Errno::EEXIST) => false,
+        made => made.call("mkdirat").map(|()| true)?,
+    };
+    let dir = open_directory(Some(&etc), NAME)?.ok_or_else(|| Error::call("openat", Errno::ENOENT))?;
+    if made {
+        // Whatever the caller's umask is: who may not look for the policy is refused every launch.
+        nix::sys::stat::fchmod(&dir, mode).call("fchmod")?;
+    }
+    Ok(dir)
+}
+
 /// As [`read`], for any absolute path.
 ///
 /// # Errors

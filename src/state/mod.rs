@@ -37,7 +37,7 @@ pub use container_dir::{Changes, ContainerDir, START_SOCKET};
 pub use id_range::IdRange;
 pub use process::Process;
 pub use record::{BindIdentity, BindKind, ContainerKind, FORMAT_VERSION, Phase, State};
-pub use root::{StateRoot, is_a_users};
+pub use root::{StateRoot, is_a_users, is_without_roots_rights};
 pub use stale::{Stale, Sweep, stale};
 pub use status::{Action, Status};
 

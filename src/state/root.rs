@@ -14,6 +14,8 @@ use super::files;
 use super::id;
 use crate::error::{Call, Context, Error, Kind, Result};
 
+/// No id begins so.
+const GATE: &str = "@gate";
 /// Owner only.
 const PRIVATE_DIR: Mode = Mode::S_IRWXU;
 
@@ -99,6 +101,28 @@ impl StateRoot {
         // A filesystem may not tell the type; then opening the entry will.
         let is_dir = |kind| matches!(kind, None | Some(Type::Directory));
         names_in(&self.dir, |name, kind| is_dir(kind) && id::check(name).is_ok()).on(self.path.display())
+    }
+
+    /// The file by which launches and who ends them all wait for each other; its owner's alone.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not its owner's alone.
+    pub fn gate(&self) -> Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        // Another one may take its name between the opening and the look, once.
+        for _ in 0..3 {
+            let file = files::open(&self.dir, GATE, flags).call("openat2").on(GATE)?;
+            let stat = fstat(&file).call("fstat").on(GATE)?;
+            let others = stat.st_mode & 0o077;
+            let is_file = stat.st_mode & libc::S_IFMT == libc::S_IFREG;
+            if !is_file || others != 0 || stat.st_uid != geteuid().as_raw() {
+                return Err(Error::setup("is not a file of the caller's alone").object(GATE));
+            }
+            if stat.st_nlink == 1 {
+                return Ok(file);
+            }
+        }
+        Err(Error::setup("has no name, or several").object(GATE))
     }
 
     pub(super) fn dir(&self) -> &File {
@@ -224,6 +248,15 @@ impl Place {
             Self::System | Self::Temporary(_) => PRIVATE_DIR,
         }
     }
+}
+
+/// Whether this process is not root's, or is in a user namespace that does not map every id: for
+/// who calls from there the policy is advice.
+///
+/// # Errors
+/// /proc/self/uid_map cannot be read.
+pub fn is_without_roots_rights() -> Result<bool> {
+    Ok(!geteuid().is_root() || in_user_namespace()?)
 }
 
 /// user_namespaces(7): only the initial namespace maps every id to itself.

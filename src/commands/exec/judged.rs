@@ -3,6 +3,7 @@
 
 use super::extras;
 use crate::cli::{ExecArgs, Global};
+use crate::commands::gate::Gate;
 use crate::commands::host::Host;
 use crate::commands::judge::{self, Judge};
 use crate::commands::trail::Trail;
@@ -23,17 +24,20 @@ pub(super) fn judged<'g>(
     (dir, state): (&ContainerDir, &State),
     host: &Host,
     draft: &Draft,
-) -> Result<Trail<'g>> {
+) -> Result<(Trail<'g>, Gate)> {
     let judge = Judge::of_container(global, state)?;
     let mut trail = judge.trail(Verb::Exec, Some(dir.id()))?;
-    if judge.stands() {
-        let allowed = allowed(args, (dir, state), host, draft, (&judge, &mut trail));
-        if let Err(error) = &allowed {
-            trail.failed(error);
+    let gate = Gate::enter(judge.policy()).and_then(|gate| match judge.stands() {
+        true => allowed(args, (dir, state), host, draft, (&judge, &mut trail)).map(|()| gate),
+        false => Ok(gate),
+    });
+    match gate {
+        Ok(gate) => Ok((trail, gate)),
+        Err(error) => {
+            trail.failed(&error);
+            Err(error)
         }
-        allowed?;
     }
-    Ok(trail)
 }
 
 fn allowed(

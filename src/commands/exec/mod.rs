@@ -13,6 +13,7 @@ use group::Home;
 use crate::cgroup::Cgroup;
 use crate::cli::{ExecArgs, Global};
 use crate::commands::entry;
+use crate::commands::gate::Gate;
 use crate::commands::host::Host;
 use crate::commands::sockets::Sockets;
 use crate::commands::trail::{Need, Peaks, Trail};
@@ -42,7 +43,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
     let (draft, warnings) = draft(&dir, &state, args, &host)?;
-    let mut trail = judged::judged(global, args, (&dir, &state), &host, &draft)?;
+    let (mut trail, mut gate) = judged::judged(global, args, (&dir, &state), &host, &draft)?;
     // The program's stderr is its own: what was left out was told when the container was made.
     if global.log.is_some() {
         log::warnings(global, warnings.iter().chain(&draft.warnings))?;
@@ -50,7 +51,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let sockets = Sockets { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() };
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     sockets.check_terminal(terminal, args.detach)?;
-    let ran = enter(args, (&state, cgroup), &host, (&draft, &sockets), &mut trail);
+    let ran = enter(args, (&state, cgroup), &host, (&draft, &sockets), (&mut trail, &mut gate));
     if let Err(error) = &ran {
         trail.failed(error);
     }
@@ -62,7 +63,7 @@ fn enter(
     (state, cgroup): (&State, Option<Cgroup>),
     host: &Host,
     (draft, sockets): (&Draft, &Sockets<'_>),
-    trail: &mut Trail<'_>,
+    (trail, gate): (&mut Trail<'_>, &mut Gate),
 ) -> Result<ExitCode> {
     let home = Home::open(cgroup, args)?;
     match joining(state, args, host, home.cgroup()).and_then(|joining| {
@@ -70,7 +71,7 @@ fn enter(
         plan.parent.rdt_tasks = rdt::join(state)?;
         plan.agent = agent::agent(draft, state, Status::Running)?;
         trail.intent(Some(&plan), Need::AsRequired)?;
-        launch(args, &mut plan, &home, sockets)
+        launch(args, &mut plan, &home, sockets, gate)
     }) {
         Ok(Left::Running) => {
             trail.let_go();
@@ -99,18 +100,25 @@ enum Left {
     Ended(Ended),
 }
 
-fn launch(args: &ExecArgs, plan: &mut Plan, home: &Home, sockets: &Sockets<'_>) -> Result<Left> {
+fn launch(
+    args: &ExecArgs,
+    plan: &mut Plan,
+    home: &Home,
+    sockets: &Sockets<'_>,
+    gate: &mut Gate,
+) -> Result<Left> {
     let caller = match args.detach {
         true => None,
         false => entry::caller()?,
     };
     let signals = launch::signals()?;
-    let mut child = launch::assemble_among(plan, home.cgroup(), home.own())?;
+    let mut child = launch::assemble_among(plan, home.cgroup(), home.own(), &mut || gate.pass())?;
     sockets.send(&child, "setns")?;
     if let Some(path) = &args.pid_file {
         pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
     }
     child.await_exec(plan)?;
+    gate.started();
     if args.detach {
         child.release();
         return Ok(Left::Running);

@@ -33,6 +33,7 @@ use crate::state::id_range::IdRange;
 
 use super::bundle;
 use super::explain;
+use super::gate::Gate;
 use super::host::Host;
 use super::judge::{Judge, Judged};
 use super::report::Reporter;
@@ -78,17 +79,16 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
     let ran = judge.and_then(|judge| {
         let mut trail = trail(args, global, &judge)?;
-        let ran = secrets
-            .and_then(|secrets| decide(global, args, &host, secrets, (&judge, &mut trail)))
-            .and_then(|asked| {
-                if let Some(image) = &asked.image {
-                    reporter.image(image.reference.clone(), image.root.digest.clone());
-                }
-                match args.life.explain {
-                    true => explain(args, asked, &host),
-                    false => run::run(global, args, &host, asked, &judge, (&mut reporter, &mut trail)),
-                }
-            });
+        let ran = gate(args, &judge).and_then(|gate| {
+            let asked = decide(global, args, &host, secrets?, (&judge, &mut trail))?;
+            if let Some(image) = &asked.image {
+                reporter.image(image.reference.clone(), image.root.digest.clone());
+            }
+            match gate {
+                None => explain(args, asked, &host),
+                Some(gate) => run::run(global, args, &host, asked, &judge, (&mut reporter, &mut trail, gate)),
+            }
+        });
         if let Err(error) = &ran {
             trail.failed(error);
         }
@@ -99,6 +99,11 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     }
     reporter.write().at("--report")?;
     ran
+}
+
+/// What is only explained passes none.
+fn gate(args: &SandboxArgs, judge: &Judge<'_>) -> Result<Option<Gate>> {
+    (!args.life.explain).then(|| Gate::enter(judge.policy())).transpose()
 }
 
 /// What is only explained leaves nothing.

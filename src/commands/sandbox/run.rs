@@ -9,6 +9,7 @@ use crate::cgroup::{Cgroup, CgroupPath};
 use crate::cli::{Global, SandboxArgs};
 use crate::commands::ending::counters;
 use crate::commands::entry::{self, Entry, NewEntry};
+use crate::commands::gate::Gate;
 use crate::commands::judge::Judge;
 use crate::commands::pipes::{self, Pipes};
 use crate::commands::report::{self, Reporter};
@@ -31,7 +32,7 @@ pub(super) fn run(
     host: &Host,
     mut asked: Asked,
     judge: &Judge<'_>,
-    (reporter, trail): (&mut Reporter, &mut Trail<'_>),
+    (reporter, trail, gate): (&mut Reporter, &mut Trail<'_>, Gate),
 ) -> Result<ExitCode> {
     let id = args.life.name.as_ref().map_or_else(entry::random_id, |name| Ok(name.to_string()))?;
     let group = match host.hierarchies.writable() {
@@ -52,9 +53,9 @@ pub(super) fn run(
         }
     };
     if args.life.detach {
-        return detached(args, host, asked, cgroup, entry, trail);
+        return detached(args, host, asked, cgroup, entry, (trail, gate));
     }
-    let ran = in_cgroup(args, host, &mut asked, cgroup.as_ref(), &entry, (reporter, trail));
+    let ran = in_cgroup(args, host, &mut asked, cgroup.as_ref(), &entry, (reporter, trail, gate));
     let removed = match &cgroup {
         Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
         None => Ok(()),
@@ -120,7 +121,7 @@ fn in_cgroup(
     asked: &mut Asked,
     cgroup: Option<&Cgroup>,
     entry: &Entry,
-    (reporter, trail): (&mut Reporter, &mut Trail<'_>),
+    (reporter, trail, mut gate): (&mut Reporter, &mut Trail<'_>, Gate),
 ) -> Result<ExitCode> {
     let mut streams = Pipes::open(limits(args))?;
     let mut finished = plan_with(asked, host, cgroup, streams.take_program_ends(), &Life::Foreground)?;
@@ -128,22 +129,24 @@ fn in_cgroup(
     let cgroup_name = cgroup.map(|cgroup| cgroup.path().to_string());
     name_degraded(&asked.degraded);
     let signals = launch::signals()?;
-    let ending = Ending {
+    let mut ending = Ending {
         timeout: args.limits.timeout.map(|span| span.duration()),
         grace: args.limits.grace.map_or(DEFAULT_GRACE, |span| span.duration()),
         caller: entry::caller()?,
         streams: streams.streams,
+        until_executed: None,
     };
     let before = counters(cgroup)?;
     asked.degraded.extend(trail.intent(Some(&finished.plan), Need::AsRequired)?);
     reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
-    let child = launch::assemble(&mut finished.plan, cgroup)?;
+    let child = launch::assemble(&mut finished.plan, cgroup, &mut || gate.pass())?;
     // The program's ends of the pipes live on in the child alone.
     pipes::close_streams(&mut finished.plan);
     if args.life.name.is_some() {
         child.await_exec(&finished.plan)?;
         record(entry, &child)?;
     }
+    ending.until_executed = gate.until_executed();
     let ended = launch::supervise(&finished.plan, &child, cgroup, &signals, ending)?;
     let after = counters(cgroup)?;
     let filter = report::has_killing_filter(&finished.plan);
@@ -167,9 +170,9 @@ fn detached(
     mut asked: Asked,
     cgroup: Option<Cgroup>,
     mut entry: Entry,
-    trail: &mut Trail<'_>,
+    (trail, gate): (&mut Trail<'_>, Gate),
 ) -> Result<ExitCode> {
-    let started = start_detached(args, host, &mut asked, cgroup.as_ref(), (&entry, trail));
+    let started = start_detached(args, host, &mut asked, cgroup.as_ref(), (&entry, trail, gate));
     match started {
         Ok(init) => {
             entry.let_go();
@@ -199,7 +202,7 @@ fn start_detached(
     host: &Host,
     asked: &mut Asked,
     cgroup: Option<&Cgroup>,
-    (entry, trail): (&Entry, &mut Trail<'_>),
+    (entry, trail, mut gate): (&Entry, &mut Trail<'_>, Gate),
 ) -> Result<Process> {
     name_degraded(&asked.degraded);
     let deadline =
@@ -213,7 +216,7 @@ fn start_detached(
     let mut finished = plan_with(asked, host, cgroup, streams, &life)?;
     let _signals = launch::signals()?;
     trail.intent(Some(&finished.plan), Need::AsRequired)?;
-    let mut child = launch::assemble(&mut finished.plan, cgroup)?;
+    let mut child = launch::assemble(&mut finished.plan, cgroup, &mut || gate.pass())?;
     child.await_exec(&finished.plan)?;
     let init = record(entry, &child)?;
     child.release();

@@ -31,7 +31,7 @@ pub(super) fn meet(
     child: &mut Assembled,
     checks: &mut usize,
     last: Seen,
-    around: &mut Around<'_, '_, '_, '_>,
+    around: &mut Around<'_, '_, '_, '_, '_>,
 ) -> Result<bool> {
     let mut word = [0_u8; agent::LISTENER_WORD];
     child.wait_for(child.socket.as_fd())?;
@@ -77,6 +77,7 @@ pub(super) fn meet(
             }
             scheduling::last(plan, child.pid)?;
             rlimits::set(plan, child)?;
+            (around.at_go)()?;
             go(child).map(|()| !meets_for_late_listener(plan))
         }
         _ => Err(Error::internal("the child spoke a word that is not in the protocol")),
