@@ -236,9 +236,6 @@ const STEPS: &[(&str, &str, Edit)] = &[
         config["linux"]["resources"]["devices"] = json!([{"allow": true, "access": "rwm"}]);
     }),
     ("an annotation", "annotations.allow", |config, _| config["annotations"] = json!({"run.oci.x": "y"})),
-    ("a property of systemd's unit", "annotations.allow", |config, _| {
-        config["annotations"] = json!({"org.systemd.property.MemoryMax": "uint64 1"});
-    }),
     ("a profile that is not there", "profile", |config, _| {
         config["annotations"] = json!({"io.pinfold.profile": "root"});
     }),
@@ -841,6 +838,26 @@ fn check_gives_the_verdict_of_a_launch_and_launches_nothing() {
     host.pinfold(&["policy", "lint", &host.dir.text("init.toml")]).ok();
     fs::set_permissions(host.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     host.dir.assert_nothing_left();
+}
+
+/// Engines give them to every container; nobody obeys them but systemd, where it makes the cgroup.
+#[test]
+fn properties_of_systemd_s_units_count_under_its_driver_alone() {
+    for (allowed, under_systemd) in [("\"*\"", 120), ("\"*\", \"org.systemd.property.MemoryMax\"", 0)] {
+        let policy = format!(
+            "{}[annotations]\nallow = [{allowed}]\n",
+            ALLOWING.replace("[annotations]", "[profile.x.annotations]")
+        );
+        let host = Host::new(&policy);
+        let mut bundle = host.bundle("b", "echo ran");
+        bundle.edit(|config| config["annotations"] = json!({"org.systemd.property.MemoryMax": "uint64 1"}));
+        let path = bundle.path.to_str().unwrap().to_owned();
+        assert_eq!(host.pinfold(&["run", "--bundle", &path, &host.dir.id("c")]).ok(), "ran\n", "{allowed}");
+        host.pinfold(&["policy", "check", &path]).ok();
+        let ran = host.pinfold(&["--systemd-cgroup", "policy", "check", &path]);
+        assert_eq!(ran.code(), under_systemd, "{allowed}: {ran:?}");
+        assert_eq!(ran.out.contains("rule annotations.allow"), under_systemd == 120, "{ran:?}");
+    }
 }
 
 /// A rate of 0 is the kernel's `max`.

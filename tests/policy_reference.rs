@@ -95,6 +95,7 @@ struct Layer {
     binds: Option<Vec<Grant>>,
     doors: Option<Vec<&'static str>>,
     groups: Option<Vec<&'static str>>,
+    annotations: Option<Vec<&'static str>>,
 }
 
 fn maybe<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
@@ -152,6 +153,7 @@ fn layer(dice: &mut Dice) -> Layer {
         binds: maybe(dice, |dice| (0..dice.below(3)).map(|_| grant(dice)).collect()),
         doors: maybe(dice, |dice| dice.some(&["create", "run", "exec"])),
         groups: maybe(dice, |dice| dice.some(&["/a", "/a/b", "/c"])),
+        annotations: maybe(dice, |dice| dice.some(&ANNOTATED)),
     }
 }
 
@@ -185,7 +187,7 @@ fn text(layer: &Layer, at: &str) -> String {
     let ranges = |all: &[(u32, u32)]| {
         list(all.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>())
     };
-    let rows: [(&str, Option<String>); 17] = [
+    let rows: [(&str, Option<String>); 18] = [
         ("user.uids", layer.uids.as_ref().map(|all| ranges(all))),
         ("user.host_uids", layer.host_uids.map(|one| ranges(&[one]))),
         ("capabilities.bounding", layer.bounding.as_ref().map(|all| names(all))),
@@ -200,6 +202,7 @@ fn text(layer: &Layer, at: &str) -> String {
         ("limits.stdout", layer.stdout.map(written)),
         ("limits.stderr", layer.stderr.map(written)),
         ("annotations.reports", layer.reports.as_ref().map(list)),
+        ("annotations.allow", layer.annotations.as_ref().map(list)),
         ("namespaces.new", layer.spaces.as_ref().map(|all| names(all))),
         ("network.modes", layer.network.as_ref().map(list)),
         ("cgroups.path", layer.groups.as_ref().map(list)),
@@ -229,6 +232,17 @@ fn inline(grant: &Grant) -> String {
 }
 
 /// One launch, in plain values.
+const NOTES: [&str; 4] =
+    ["a.b", "org.systemd.property.MemoryMax", "org.systemd.property.CollectMode", "org.systemd.propert"];
+const ANNOTATED: [&str; 6] = [
+    "*",
+    "a.*",
+    "org.systemd.*",
+    "org.systemd.property.*",
+    "org.systemd.property.Memory*",
+    "org.systemd.propert",
+];
+
 struct Launch {
     verb: &'static str,
     uid: u32,
@@ -251,6 +265,8 @@ struct Launch {
     map: Option<(u32, u32)>,
     mounts: Vec<Mount>,
     group: Option<&'static str>,
+    annotations: Vec<&'static str>,
+    by_systemd: bool,
     /// Of who came by sudo.
     caller: Option<u32>,
 }
@@ -297,6 +313,8 @@ fn launch(dice: &mut Dice) -> Launch {
         mounts: (0..dice.below(3)).map(|_| mount(dice)).collect(),
         group: (dice.below(3) == 0).then(|| dice.one(&["/a", "/a/b", "/a/b/c", "/ab", "/d"])),
         caller: (dice.below(3) == 0).then(|| dice.one(&[999, 1000])),
+        annotations: seldom(dice, |dice| dice.some(&NOTES)).unwrap_or_default(),
+        by_systemd: dice.coin(),
     }
 }
 
@@ -392,6 +410,20 @@ fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
         && !places.iter().any(|place| within(place, report))
     {
         told("annotations.reports", "/annotations/io.pinfold.report");
+    }
+    // An absent list is every name, but for what systemd obeys where it makes the cgroup.
+    let every = vec!["*"];
+    let named = layer.annotations.as_ref().or(host.then_some(&every));
+    for (name, allowed) in launch.annotations.iter().flat_map(|name| named.map(|all| (name, all))) {
+        let obeyed = launch.by_systemd && name.starts_with("org.systemd.property.");
+        let fits = |entry: &&str| match entry.strip_suffix('*') {
+            _ if obeyed && !entry.starts_with("org.systemd.property.") => false,
+            Some(start) => name.starts_with(start),
+            None => name == entry,
+        };
+        if !allowed.iter().any(fits) {
+            told("annotations.allow", &format!("/annotations/{name}"));
+        }
     }
     if let Some(wanted) = &layer.spaces {
         if wanted.iter().any(|(_, bit)| launch.spaces & bit == 0) {
@@ -573,6 +605,12 @@ fn the_judge_says_what_the_document_says() {
                 stdout_max: launch.stdout,
                 stderr_max: launch.stderr,
                 report: launch.report.map(PathBuf::from),
+                annotations: launch
+                    .annotations
+                    .iter()
+                    .map(|name| ((*name).to_owned(), String::new()))
+                    .collect(),
+                has_unit: launch.by_systemd,
                 ..Request::new(verb, "/".into(), "/run/pinfold".into())
             };
             let verdict = judge(&draft, &facts, &request, Some(policy));

@@ -131,6 +131,7 @@ impl Launching<'_> {
             wishes.report.as_deref().map(|path| Place::open(path, self.global, bundle)).transpose()?;
         let asked = Request {
             has_cgroup: group.is_some(),
+            has_unit: group.as_ref().is_some_and(|group| group.unit().is_some()),
             report: place.as_ref().map(|place| place.directory.clone()),
             ..wishes.asked(request(judge, args, bundle, annotations, life)?)
         };

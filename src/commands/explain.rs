@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::judge::{Judge, Judged, with_files};
 use super::wishes::Wishes;
 use super::{bundle, host::Host, output, text_file};
-use crate::cli::{ExplainArgs, ExplainWhat, Global};
+use crate::cli::{CgroupManager, ExplainArgs, ExplainWhat, Global};
 use crate::draft::{self, Draft, Extras};
 use crate::error::{Context, Error, ExitCode, Result};
 use crate::plan::{Plan, Planned, digest};
@@ -33,7 +33,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     let path = args.bundle.as_ref().map_or(Path::new("."), |path| path.as_path());
     let seen = Seen::open(path)?;
     let judge = Judge::of_annotations(global, &seen.annotations())?;
-    let request = seen.request(&judge)?;
+    let request = seen.request(global, &judge)?;
     let (dir, host, draft) = (seen.dir, seen.host, seen.draft);
     let (Judged { draft, facts }, decided) = judged(&judge, draft, dir.as_fd(), &request, form)?;
     let finished = resolve::finish(&draft, facts, Surroundings::foreground(&host.facts))?;
@@ -76,13 +76,14 @@ impl Seen {
     ///
     /// # Errors
     /// The state directory cannot be read.
-    pub fn request(&self, judge: &Judge<'_>) -> Result<Request> {
+    pub fn request(&self, global: &Global, judge: &Judge<'_>) -> Result<Request> {
         let base = bundle::absolute(self.dir.as_fd())?;
         let wishes = Wishes::of(&self.spec)?;
         let report = wishes.report.as_ref().and_then(|path| base.join(path).parent().map(Path::to_owned));
         Ok(wishes.asked(Request {
             annotations: self.annotations(),
             running: judge.running()? + 1,
+            has_unit: global.cgroup_manager() == CgroupManager::Systemd,
             report,
             ..judge.request(Verb::Create, base)?
         }))

@@ -35,6 +35,8 @@ pub struct Request {
     pub degraded: Vec<String>,
     /// A cgroup holds the launch: without one no limit and no device rule is in force.
     pub has_cgroup: bool,
+    /// systemd makes the cgroup, and obeys the annotations of its properties.
+    pub has_unit: bool,
     /// `update` changes a share of the cache or of memory bandwidth.
     pub rdt: bool,
     /// `--root`, or its default.
@@ -63,6 +65,7 @@ impl Request {
             report: None,
             degraded: vec![],
             has_cgroup: true,
+            has_unit: false,
             rdt: false,
             state_root,
             running: 1,

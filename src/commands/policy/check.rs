@@ -32,7 +32,7 @@ struct Printed<'a> {
 pub(super) fn run(global: &Global, bundle: Option<&HostPath>, explain: bool, json: bool) -> Result<ExitCode> {
     let seen = Seen::open(bundle.map_or(Path::new("."), HostPath::as_path))?;
     let judge = Judge::of_annotations(global, &seen.annotations())?;
-    let request = seen.request(&judge)?;
+    let request = seen.request(global, &judge)?;
     let (_, decisions, verdict) = judge.decisions(&seen.draft, seen.dir.as_fd(), &request)?;
     let printed = printed(&judge, &verdict, explain.then_some(&decisions));
     match json {

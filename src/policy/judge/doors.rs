@@ -63,8 +63,9 @@ pub(super) fn doors(bench: &mut Bench<'_>) {
         bench.decide(kept, at.line, "annotations.reports", field, directory.display(), &at.value);
     }
     if let Some(allow) = &rules.annotations.allow {
-        let allowed = |name: &str| match name.starts_with(PROPERTY_ANNOTATION) {
-            // systemd obeys it, limits and all: a pattern for any annotation does not mean it.
+        let allowed = |name: &str| match request.has_unit && name.starts_with(PROPERTY_ANNOTATION) {
+            // systemd obeys it, limits and all: a pattern for any annotation does not mean it. Where the
+            // files of cgroupfs are written nobody does, and engines give some to every container.
             true => allow.value.hold_within(name, PROPERTY_ANNOTATION),
             false => allow.value.hold(name),
         };
