@@ -157,6 +157,15 @@ fn every_door_leaves_its_records() {
     assert_eq!(refused["outcome"]["kind"], "policy_refused", "{refused:#}");
     host.pinfold(&["update", "--pids-limit", "32", &id]).ok();
     assert_eq!(host.of("intent", "update")[0]["changes"]["pids"]["limit"], 32);
+    for verb in ["pause", "resume"] {
+        host.pinfold(&[verb, &id]).ok();
+        assert_eq!(
+            (host.of("intent", verb).len(), &host.of("outcome", verb)[0]["outcome"]["kind"]),
+            (1, &json!("done"))
+        );
+    }
+    assert_ne!(host.pinfold(&["resume", &id]).code(), 0, "it is not paused");
+    assert!(host.of("outcome", "resume")[1]["error"].is_string());
     host.pinfold(&["kill", &id, "WINCH"]).ok();
     assert_eq!(host.of("intent", "kill")[0]["changes"]["signal"], 28);
     host.pinfold(&["delete", "--force", &id]).ok();
@@ -166,6 +175,35 @@ fn every_door_leaves_its_records() {
     assert_eq!(host.is_intact()["open"], json!([]), "all has ended");
     host.keeps_the_schema();
     host.dir.assert_nothing_left();
+}
+
+#[test]
+fn a_call_that_nothing_can_judge_is_recorded_where_a_log_stands() {
+    let host = Host::new("");
+    let good = fs::read_to_string(host.dir.join("policy.toml")).unwrap();
+    let refused = |args: &[&str]| assert_eq!(host.pinfold(args).code(), 120, "{args:?}");
+    host.policy("version = 1\nnonsense = 1\n");
+    refused(&ECHO);
+    assert!(host.file().metadata().is_err(), "no log is made for it");
+    host.policy(&good);
+    host.pinfold(&ECHO).ok();
+    let before = host.records().len();
+    host.policy("version = 1\nnonsense = 1\n");
+    refused(&ECHO);
+    host.policy(&good);
+    host.dir.write("own.toml", "version = 1\nnonsense = 1\n");
+    refused(&[["--policy", &host.dir.text("own.toml")].as_slice(), &ECHO].concat());
+    assert_ne!(host.pinfold(&["explain", "sandbox", "--profile", "none", "--", "true"]).code(), 0);
+    let records = host.records();
+    assert_eq!(records.len(), before + 2, "one record each: {records:#?}");
+    for record in &records[before..] {
+        let told = (&record["kind"], &record["verb"], &record["outcome"]["kind"]);
+        assert_eq!(told, (&json!("outcome"), &json!("sandbox"), &json!("policy_refused")), "{record:#}");
+        assert!(record["error"].as_str().unwrap().contains("nonsense"), "{record:#}");
+        assert_eq!(record["caller"]["uid"], 0);
+    }
+    host.keeps_the_schema();
+    host.is_intact();
 }
 
 #[test]

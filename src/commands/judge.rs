@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::trail::Trail;
 use super::{caller, entry, log, text_file};
@@ -36,6 +37,15 @@ pub struct Judged {
     pub facts: Facts,
 }
 
+/// Set where a call was refused because there was nothing to judge it by.
+static UNJUDGED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this call is refused because its policy cannot be trusted, read or understood: it has
+/// left no record then.
+pub fn is_unjudged() -> bool {
+    UNJUDGED.load(Ordering::Relaxed)
+}
+
 /// The host's policy, read once per call.
 ///
 /// # Errors
@@ -56,6 +66,10 @@ impl<'g> Judge<'g> {
     /// # Errors
     /// Kind `PolicyRefused`: a policy that cannot be trusted, read or understood.
     fn load(global: &'g Global, profile: Option<&str>) -> Result<Self> {
+        Self::loaded(global, profile).inspect_err(|_| UNJUDGED.store(true, Ordering::Relaxed))
+    }
+
+    fn loaded(global: &'g Global, profile: Option<&str>) -> Result<Self> {
         let host = host_policy()?;
         let own = match &global.policy {
             Some(path) => Some(own_policy(path.as_path())?),

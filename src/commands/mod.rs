@@ -66,6 +66,26 @@ use crate::error::{Error, ExitCode, Result};
 /// The verb's failure; [`failure`] renders it and knows its exit code.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
     caller::settle()?;
+    let ran = verb(cli);
+    if let Err(error) = &ran
+        && judge::is_unjudged()
+        && is_recorded(&cli.verb)
+    {
+        trail::Trail::unjudged(&cli.global, cli.verb.name(), cli.verb.container()).failed(error);
+    }
+    ran
+}
+
+/// Whether a call of this verb leaves a record, refused or not.
+fn is_recorded(verb: &Verb) -> bool {
+    match verb {
+        Verb::Create(_) | Verb::Run(_) | Verb::Exec(_) | Verb::Update(_) | Verb::Start(_) => true,
+        Verb::Sandbox(args) => !args.life.explain,
+        _ => false,
+    }
+}
+
+fn verb(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match &cli.verb {
         Verb::Create(args) => create::run(global, args),

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::log;
+use super::{judge, log};
 use crate::audit::{Caller, Log, Place};
 use crate::cgroup::Counters;
 use crate::cli::Global;
@@ -121,6 +121,21 @@ impl<'g> Trail<'g> {
         let opened = rules.and_then(|rules| Self::opened(global, rules, verb, Some(container), Need::Never));
         opened.unwrap_or_else(|error| {
             let trail = Self::nothing(global, verb, Some(container));
+            trail.degraded(&error);
+            trail
+        })
+    }
+
+    /// Of a call that is refused because its policy cannot be trusted, read or understood. Where that is the
+    /// host's, nobody knows where its log is: then it is the one at the default place, if one stands there.
+    pub fn unjudged(global: &'g Global, verb: &'static str, container: Option<&str>) -> Self {
+        let rules = judge::host_policy().map_or_else(
+            |_| at_the_default_place(),
+            |document| Ok(document.and_then(|document| document.audit)),
+        );
+        let opened = rules.and_then(|rules| Self::opened(global, rules, verb, container, Need::Never));
+        opened.unwrap_or_else(|error| {
+            let trail = Self::nothing(global, verb, container);
             trail.degraded(&error);
             trail
         })
@@ -368,6 +383,20 @@ pub fn log_of(rules: &AuditRules) -> Result<Log> {
         journald: rules.destinations.contains(&Destination::Journald),
         durable: rules.durable,
     })
+}
+
+/// A log without rules of its own, where there is one.
+fn at_the_default_place() -> Result<Option<AuditRules>> {
+    let rules = AuditRules {
+        line: 0,
+        required: false,
+        durable: false,
+        path: None,
+        destinations: vec![Destination::File],
+        redact: vec![],
+    };
+    let place = Place::of_caller(None, state::is_a_users()?)?;
+    Ok(place.open_to_read()?.map(|_found| rules))
 }
 
 fn random_op(verb: &str) -> Result<String> {
