@@ -20,7 +20,7 @@ bindir  := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/pinfold
 datadir := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help build check deny test vm vm-systemd soak faults fuzz bench install uninstall clean
+.PHONY: help build check deny test vm vm-systemd vm-selinux soak faults fuzz bench install uninstall clean
 
 help:
 	@echo 'make build      the static binary, $(RELEASE)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test       all tests, here and in the virtual machine; installs what they need'
 	@echo 'make vm         only those in the virtual machine; FILTER=TEXT for some of them'
 	@echo 'make vm-systemd only those in the virtual machine that systemd runs; FILTER=TEXT for some'
+	@echo 'make vm-selinux only those in the virtual machine that enforces SELinux'
 	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
 	@echo 'make faults     every system call of a launch failing in turn, and the table of what it came to'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
@@ -63,6 +64,11 @@ vm-systemd:
 	tests/setup.sh
 	cargo build --profile release-fast --locked
 	tests/vm/run.sh --systemd $(FAST) $(FILTER)
+
+vm-selinux:
+	tests/setup.sh
+	cargo build --profile release-fast --locked
+	tests/vm/run.sh --selinux $(FAST) $(FILTER)
 
 # The same tests with the counts that take their time.
 soak:

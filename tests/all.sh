@@ -43,12 +43,14 @@ tests/vm/run.sh "${rust[@]}" "$binary" | tee "$log/vm" || failures=1
 
 VM_DEADLINE=1200 tests/vm/run.sh --systemd "$binary" | tee "$log/systemd" || failures=1
 
+tests/vm/run.sh --selinux "$binary" | tee "$log/selinux" || failures=1
+
 tests/clients/run.sh "$binary" | tee "$log/clients" || failures=1
 
-passed=$(($(sum "$log/cargo" passed) + $(counted "$log/vm" passed) + $(counted "$log/systemd" passed) + $(counted "$log/clients" passed)))
-failed=$(($(sum "$log/cargo" failed) + $(counted "$log/vm" failed) + $(counted "$log/systemd" failed) + $(counted "$log/clients" failed)))
+passed=$(($(sum "$log/cargo" passed) + $(counted "$log/vm" passed) + $(counted "$log/systemd" passed) + $(counted "$log/selinux" passed) + $(counted "$log/clients" passed)))
+failed=$(($(sum "$log/cargo" failed) + $(counted "$log/vm" failed) + $(counted "$log/systemd" failed) + $(counted "$log/selinux" failed) + $(counted "$log/clients" failed)))
 elsewhere=$(grep -c -E '^(ok|not ok|skip) [^ ]*::' "$log/vm" || true)
-skipped=$(($(sum "$log/cargo" ignored) - elsewhere + $(counted "$log/vm" skipped) + $(counted "$log/systemd" skipped) + $(counted "$log/clients" skipped)))
+skipped=$(($(sum "$log/cargo" ignored) - elsewhere + $(counted "$log/vm" skipped) + $(counted "$log/systemd" skipped) + $(counted "$log/selinux" skipped) + $(counted "$log/clients" skipped)))
 # A test binary that died has no result line; cargo's exit code tells.
 [ "$failed" -gt 0 ] || failed=$failures
 echo "tests: $passed passed, $failed failed, $skipped skipped"

@@ -125,8 +125,8 @@ fn the_module_table_is_the_code() {
 /// The functions that lay down steps, with their bodies; those of a further file under `file::`.
 fn functions() -> BTreeMap<String, String> {
     let mut functions = BTreeMap::new();
-    let files =
-        ["landlock", "hooks", "mounting", "devices", "entering"].map(|file| (file, format!("{file}::")));
+    let files = ["landlock", "hooks", "mounting", "devices", "entering", "labels"]
+        .map(|file| (file, format!("{file}::")));
     for (file, prefix) in std::iter::once(("steps", String::new())).chain(files) {
         for part in read(&format!("src/resolve/{file}.rs")).split("fn ").skip(1) {
             let name = word(part);
@@ -279,7 +279,7 @@ fn proofs() -> BTreeSet<String> {
         let text = read(&format!("tests/clients/{suite}.sh"));
         proofs.extend(text.lines().filter_map(|line| Some(line.strip_suffix("() {")?.to_owned())));
     }
-    let guests = ["tests/vm/cases", "tests/vm/systemd/cases"];
+    let guests = ["tests/vm/cases", "tests/vm/systemd/cases", "tests/vm/selinux/cases"];
     for case in guests.into_iter().flat_map(|cases| fs::read_dir(path(cases)).unwrap()) {
         proofs.extend(case.unwrap().path().file_stem().and_then(|name| Some(name.to_str()?.to_owned())));
     }

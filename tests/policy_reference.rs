@@ -82,6 +82,8 @@ struct Layer {
     no_new_privs: Option<bool>,
     names: Option<Vec<&'static str>>,
     oom: Option<i64>,
+    labels: Option<Vec<&'static str>>,
+    label_required: Option<bool>,
     memory: Option<Bound>,
     pids: Option<Bound>,
     cpu: Option<Bound>,
@@ -140,6 +142,8 @@ fn layer(dice: &mut Dice) -> Layer {
         no_new_privs: maybe(dice, Dice::coin),
         names: maybe(dice, |dice| dice.some(&["PATH", "LC_*", "*", "LD_PRELOAD"])),
         oom: maybe(dice, |dice| i64::try_from(dice.below(3)).unwrap() - 1),
+        labels: maybe(dice, |dice| dice.some(&["p", "q", "u:*"])),
+        label_required: seldom(dice, Dice::coin),
         memory: maybe(dice, bound),
         pids: maybe(dice, bound),
         cpu: maybe(dice, bound),
@@ -187,7 +191,7 @@ fn text(layer: &Layer, at: &str) -> String {
     let ranges = |all: &[(u32, u32)]| {
         list(all.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>())
     };
-    let rows: [(&str, Option<String>); 18] = [
+    let rows: [(&str, Option<String>); 20] = [
         ("user.uids", layer.uids.as_ref().map(|all| ranges(all))),
         ("user.host_uids", layer.host_uids.map(|one| ranges(&[one]))),
         ("capabilities.bounding", layer.bounding.as_ref().map(|all| names(all))),
@@ -195,6 +199,8 @@ fn text(layer: &Layer, at: &str) -> String {
         ("process.no_new_privs", layer.no_new_privs.map(|set| set.to_string())),
         ("process.environment", layer.names.as_ref().map(list)),
         ("process.oom_score_adj", layer.oom.map(|least| least.to_string())),
+        ("process.labels", layer.labels.as_ref().map(list)),
+        ("process.label_required", layer.label_required.map(|set| set.to_string())),
         ("limits.memory", layer.memory.map(written)),
         ("limits.pids", layer.pids.map(written)),
         ("limits.cpu", layer.cpu.map(written)),
@@ -251,6 +257,8 @@ struct Launch {
     no_new_privs: bool,
     names: Vec<&'static str>,
     oom: Option<i32>,
+    profile: Option<&'static str>,
+    label: Option<&'static str>,
     memory: Option<u64>,
     pids: Option<u64>,
     cpu: Option<u64>,
@@ -300,6 +308,8 @@ fn launch(dice: &mut Dice) -> Launch {
         no_new_privs: dice.coin(),
         names: dice.some(&NAMES),
         oom: maybe(dice, |dice| i32::try_from(dice.below(3)).unwrap() - 1),
+        profile: seldom(dice, |dice| dice.one(&["p", "pq", "unconfined"])),
+        label: seldom(dice, |dice| dice.one(&["q", "u:r:t", "u"])),
         memory: maybe(dice, |dice| dice.below(5)),
         pids: maybe(dice, |dice| dice.below(5)),
         cpu: maybe(dice, |dice| dice.below(5)),
@@ -371,6 +381,24 @@ fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
         && i64::from(asked) < least
     {
         told("process.oom_score_adj", "/process/oomScoreAdj");
+    }
+    for (asked, field) in
+        [(launch.profile, "/process/apparmorProfile"), (launch.label, "/process/selinuxLabel")]
+    {
+        let fits = |one: &&str| {
+            asked.is_none_or(|asked| {
+                one.strip_suffix('*').map_or(*one == asked, |start| asked.starts_with(start))
+            })
+        };
+        if let Some(known) = layer.labels.as_ref().or(host.then_some(&vec![]))
+            && asked.is_some()
+            && !known.iter().any(fits)
+        {
+            told("process.labels", field);
+        }
+    }
+    if or(layer.label_required, false) == Some(true) && launch.profile.is_none() && launch.label.is_none() {
+        told("process.label_required", "/process/apparmorProfile");
     }
     for (written, asked, rule, field, unit) in [
         (layer.memory, launch.memory, "limits.memory", "/linux/resources/memory/limit", 1),
@@ -521,6 +549,8 @@ fn apply(launch: &Launch, draft: &mut Draft, null: &OwnedFd) -> Facts {
     process.no_new_privs = launch.no_new_privs;
     process.env = launch.names.iter().map(|name| CString::new(format!("{name}=x")).unwrap()).collect();
     process.oom_score_adj = launch.oom;
+    (process.labels.apparmor, process.labels.selinux) =
+        (launch.profile.map(str::to_owned), launch.label.map(str::to_owned));
     draft.limits.memory_max = launch.memory.map(Amount::Value);
     draft.limits.pids_max = launch.pids.map(Amount::Value);
     draft.limits.cpu_quota_us = launch.cpu.map(|halves| Amount::Value(halves * 50_000));

@@ -26,6 +26,7 @@ host_packages=(
     busybox-static  # tests/vm: the guest's userland; root file systems of test bundles
     cpio            # tests/vm: the initramfs
     xz-utils        # tests/vm: kernel modules
+    secilc          # tests/vm: the SELinux policy
     jq              # tests and Makefile: reports, cargo's messages
     python3         # benches: the driver
     procps          # the ps verb calls ps

@@ -1,7 +1,7 @@
 //! Sysctls, keyring, seccomp, Landlock.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
@@ -29,6 +29,16 @@ pub(super) fn session_keyring() -> Done {
         Err(Errno::ENOSYS) => Ok(()),
         other => other.map(|_| ()),
     }
+}
+
+/// Tells a security module what to make of the program. Only this process may, through a file
+/// that it opened itself (proc_pid_attr_write in the kernel's fs/proc/base.c); nothing may be mounted over it.
+pub(super) fn exec_label(proc: BorrowedFd<'_>, file: &CStr, text: &CStr) -> Done {
+    let how = OpenHow::new().flags(OFlag::O_WRONLY | OFlag::O_CLOEXEC).resolve(
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV,
+    );
+    let file = nix::fcntl::openat2(proc, file, how)?;
+    sys::file::write_all(file.as_fd(), text.to_bytes())
 }
 
 /// Loads a filter that the parent compiled; its listener, where the flags ask for one.

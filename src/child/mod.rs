@@ -23,7 +23,7 @@ mod place;
 mod program;
 mod root;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -126,6 +126,7 @@ impl Child<'_> {
             Step::ReadonlyRoot => mounts::readonly_root(self.root()?),
             Step::RootPropagation(flags) => mounts::set_root_propagation(*flags),
             Step::SessionKeyring => confine::session_keyring(),
+            Step::ExecLabel { proc, file, text } => confine::exec_label(proc.as_fd(), file, text),
             Step::NoNewPrivs => sys::prctl::set_no_new_privs(),
             Step::EarlySeccomp(filter, flags) | Step::LateSeccomp(filter, flags) => self.seccomp(filter, *flags),
             Step::Umask(mask) => credentials::umask(*mask),

@@ -69,10 +69,10 @@ pub struct ExecArgs {
     /// known is a warning.
     #[arg(short, long, value_name = "CAP")]
     pub cap: Vec<String>,
-    /// SELinux label of the process; refused by this version
+    /// SELinux label of the process, in place of the container's
     #[arg(long, value_name = "LABEL")]
     pub process_label: Option<String>,
-    /// AppArmor profile of the process; refused by this version
+    /// AppArmor profile of the process, in place of the container's
     #[arg(long, value_name = "PROFILE")]
     pub apparmor: Option<String>,
     /// Existing sub-cgroup to run in

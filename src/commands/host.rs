@@ -53,6 +53,7 @@ impl Host {
             may_raise_priority: may_on_host(CAP_SYS_NICE, all_ids),
             scheduled: sys::sched::sched_getattr(0).call("sched_getattr")?,
             landlock_abi: sys::landlock::landlock_abi().unwrap_or(0),
+            apparmor: apparmor(),
             selinux: selinux(),
             cgroup_unified: hierarchies.mode() == CgroupMode::Unified,
             cgroup_v1: v1_hierarchies(&hierarchies)?,
@@ -78,10 +79,18 @@ fn v1_hierarchies(hierarchies: &Hierarchies) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
-/// As libselinux decides: selinuxfs is mounted in its place.
+/// As libapparmor decides: the module is there and enabled.
+fn apparmor() -> bool {
+    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))
+}
+
+/// As libselinux decides: selinuxfs is mounted in its place, and a policy is loaded, without which
+/// every process is `kernel`.
 fn selinux() -> bool {
-    nix::sys::statfs::statfs("/sys/fs/selinux")
-        .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::SELINUX_MAGIC)
+    let mounted = nix::sys::statfs::statfs("/sys/fs/selinux")
+        .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::SELINUX_MAGIC);
+    let own = std::fs::read_to_string("/proc/self/attr/current");
+    mounted && own.is_ok_and(|own| own.trim_end_matches(['\0', '\n']) != "kernel")
 }
 
 /// The bounding set (capabilities(7)).

@@ -68,6 +68,8 @@ struct Controls {
     no_new_privs: Option<bool>,
     seccomp_digest: Option<String>,
     landlock_abi: Option<u32>,
+    apparmor_profile: Option<String>,
+    selinux_label: Option<String>,
     readonly_root: Option<bool>,
     cgroup: Option<String>,
 }
@@ -108,6 +110,8 @@ impl Reporter {
             no_new_privs: Some(expected.no_new_privs),
             seccomp_digest: seccomp_digest(plan),
             landlock_abi: has(|step| matches!(step, Step::Landlock { .. })).then_some(landlock_abi),
+            apparmor_profile: expected.labels.apparmor.clone(),
+            selinux_label: expected.labels.selinux.clone(),
             readonly_root: Some(has(|step| matches!(step, Step::ReadonlyRoot)) && !can_loosen(expected)),
             cgroup: None,
         };

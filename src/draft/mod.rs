@@ -9,6 +9,7 @@ mod build;
 mod capabilities;
 mod environment;
 mod hooks;
+mod labels;
 mod memory_policy;
 mod mount_options;
 mod mounts;
@@ -30,7 +31,7 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use crate::cgroup::{CgroupPath, Limits, Rdt};
-use crate::plan::{IdMaps, MemoryPolicy, NetDevice, Scheduling};
+use crate::plan::{IdMaps, Labels, MemoryPolicy, NetDevice, Scheduling};
 use crate::seccomp::Profile;
 use crate::sys::caps::CapSets;
 use crate::sys::sched::SchedAttr;
@@ -64,6 +65,8 @@ pub struct HostFacts {
     pub scheduled: SchedAttr,
     /// Landlock ABI, 0 where there is none.
     pub landlock_abi: u32,
+    /// Whether AppArmor is in force.
+    pub apparmor: bool,
     /// Whether SELinux is in force.
     pub selinux: bool,
     /// Whether the host has a pure cgroup v2 tree.
@@ -409,6 +412,8 @@ pub struct Process {
     pub scheduling: Scheduling,
     /// /proc/PID/oom_score_adj.
     pub oom_score_adj: Option<i32>,
+    /// What AppArmor and SELinux are to make of it.
+    pub labels: Labels,
     /// A pseudo-terminal.
     pub terminal: bool,
     /// Rows and columns of the terminal.

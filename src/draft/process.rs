@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 
-use super::{Door, HostFacts, Process, capabilities, scheduling};
+use super::{Door, HostFacts, Process, capabilities, labels, scheduling};
 use crate::error::{Context, Error, Result};
-use crate::plan::{IdMaps, IdRange, Scheduling};
+use crate::plan::{IdMaps, IdRange, Labels, Scheduling};
 use crate::sys::caps::CapSets;
 
 const NO_CHANGE: u32 = u32::MAX;
@@ -27,7 +27,6 @@ pub(super) fn process(
     process: &oci_spec::runtime::Process,
     setting: Setting<'_>,
 ) -> Result<(Process, Vec<String>)> {
-    refuse_unsupported(process)?;
     let Setting { door, facts, own_user_namespace } = setting;
     let grantable = if own_user_namespace { u64::MAX } else { facts.grantable_caps };
     let granted = capabilities::capabilities(process.capabilities().as_ref(), facts.last_cap, grantable);
@@ -62,6 +61,7 @@ pub(super) fn process(
         rlimits: rlimits(process.rlimits().as_deref())?,
         scheduling: scheduling::scheduling(process, door, facts)?,
         oom_score_adj: oom_score_adj(process)?,
+        labels: labels::labels(process, facts)?,
         terminal: process.terminal().unwrap_or(false),
         console_size: console_size(process)?,
     };
@@ -88,6 +88,7 @@ impl Process {
             rlimits: vec![],
             scheduling: Scheduling::default(),
             oom_score_adj: None,
+            labels: Labels::default(),
             terminal: false,
             console_size: None,
         }
@@ -101,20 +102,6 @@ fn oom_score_adj(process: &oci_spec::runtime::Process) -> Result<Option<i32>> {
             Err(Error::usage("a score is -1000 to 1000").field("/process/oomScoreAdj").object(score))
         }
         score => Ok(score),
-    }
-}
-
-fn refuse_unsupported(process: &oci_spec::runtime::Process) -> Result<()> {
-    let asked = [
-        (
-            process.apparmor_profile().as_ref().is_some_and(|name| !name.is_empty()),
-            "/process/apparmorProfile",
-        ),
-        (process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()), "/process/selinuxLabel"),
-    ];
-    match asked.iter().find(|(given, _)| *given) {
-        Some((_, field)) => Err(super::build::unsupported(field)),
-        None => Ok(()),
     }
 }
 

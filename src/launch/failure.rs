@@ -112,6 +112,10 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
             "the container's user namespace has no such id"
         }
         (Step::Make(_) | Step::Mount { .. }, Errno::EEXIST) => "another file is at this path",
+        (Step::ExecLabel { .. }, Errno::ENOENT) => {
+            "no such AppArmor profile is loaded, or the kernel has no such module"
+        }
+        (Step::ExecLabel { .. }, Errno::EINVAL) => "the loaded SELinux policy has no such context",
         (Step::MemoryPolicy(_), Errno::EINVAL) => {
             "the mode does not go with these nodes or flags, or none of the nodes is one of this machine's"
         }

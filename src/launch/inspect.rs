@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 
-use super::Assembled;
 use super::start::proc_directory;
+use super::{Assembled, labels};
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::{Expected, ExpectedMount, Plan};
 use crate::sys;
@@ -32,6 +32,7 @@ pub(super) fn check(plan: &Plan, child: &Assembled, seen: Seen) -> Result<()> {
     let proc = proc_directory(child)?;
     let expected = &plan.expected;
     check_status(expected, &read(proc.as_fd(), "status")?)?;
+    labels::check(&expected.labels, |name| read(proc.as_fd(), name))?;
     if seen == Seen::Status {
         return Ok(());
     }
@@ -43,7 +44,11 @@ pub(super) fn check(plan: &Plan, child: &Assembled, seen: Seen) -> Result<()> {
     check_descriptors(&plan.keep_fds, proc.as_fd())
 }
 
-fn differs(control: &str, planned: impl std::fmt::Display, found: impl std::fmt::Display) -> Error {
+pub(super) fn differs(
+    control: &str,
+    planned: impl std::fmt::Display,
+    found: impl std::fmt::Display,
+) -> Error {
     Error::setup(format!("self-check: {control} is {found}, planned was {planned}")).step("check")
 }
 

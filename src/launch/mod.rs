@@ -8,6 +8,7 @@ mod failure;
 mod hook;
 mod id_maps;
 mod keeper;
+mod labels;
 mod net_devices;
 mod netlink;
 mod inspect;

@@ -43,6 +43,7 @@ impl Step {
             Self::ReadonlyRoot => "readonly_root",
             Self::RootPropagation(_) => "root_propagation",
             Self::SessionKeyring => "session_keyring",
+            Self::ExecLabel { .. } => "exec_label",
             Self::NoNewPrivs => "no_new_privs",
             Self::EarlySeccomp(..) => "early_seccomp",
             Self::Umask(_) => "umask",
@@ -113,6 +114,7 @@ impl Step {
             Self::Capabilities(sets) => {
                 format!("eff={:#x} prm={:#x} inh={:#x}", sets.effective, sets.permitted, sets.inheritable)
             }
+            Self::ExecLabel { text, .. } => text.to_string_lossy().into_owned(),
             Self::Personality(persona) => format!("{persona:#x}"),
             Self::MemoryPolicy(policy) => format!("{:#x} {:x?}", policy.mode, policy.nodes),
             Self::SetGroups(groups) => format!("{groups:?}"),

@@ -1,5 +1,6 @@
 //! What the parent must find when it reads the kernel's account of the waiting child.
 
+use super::Labels;
 use crate::sys::caps::CapSets;
 
 /// The state in which the child must be at the check, as seen through /proc/PID.
@@ -19,6 +20,8 @@ pub struct Expected {
     pub ambient: u64,
     /// NoNewPrivs.
     pub no_new_privs: bool,
+    /// What AppArmor and SELinux are told of the program.
+    pub labels: Labels,
     /// Whether a filter is already in force (loaded early).
     pub seccomp_early: bool,
     /// Names in /proc/PID/ns and the inode numbers that these must have.

@@ -10,6 +10,7 @@ mod digest;
 mod expected;
 mod hook;
 mod hook_record;
+pub mod labels;
 mod grants;
 mod record;
 mod scheduling;
@@ -21,11 +22,12 @@ pub use expected::{Expected, ExpectedMount};
 pub use grants::{Grants, Way};
 pub use hook::{Hook, HookKind, HookState};
 pub use hook_record::{HookEnd, How, Stream};
+pub use labels::Labels;
 pub use record::{Failure, Records};
 pub use scheduling::{Cpus, Scheduling};
 pub use target::{Target, TargetKind};
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 use crate::cgroup::RdtTasks;
@@ -363,6 +365,7 @@ pub enum Step {
     ReadonlyRoot,
     RootPropagation(u64),
     SessionKeyring,
+    ExecLabel { proc: OwnedFd, file: &'static CStr, text: CString },
     NoNewPrivs,
     EarlySeccomp(Vec<seccompiler::sock_filter>, u64),
     Umask(u32),

@@ -273,6 +273,8 @@ fn process(section: &mut Section<'_, '_>) -> Result<ProcessRules> {
         oom_score_adj: section.key("oom_score_adj", 0)?,
         personality: section.key("personality", false)?,
         priority: section.key("priority", false)?,
+        labels: section.key("labels", Names(vec![]))?,
+        label_required: section.key("label_required", false)?,
     })
 }
 

@@ -361,6 +361,8 @@ pub struct ProcessRules {
     pub oom_score_adj: Key<i64>,
     pub personality: Key<bool>,
     pub priority: Key<bool>,
+    pub labels: Key<Names>,
+    pub label_required: Key<bool>,
 }
 
 /// `[seccomp]`, `[landlock]`.

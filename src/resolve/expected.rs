@@ -61,6 +61,7 @@ pub(super) fn within(draft: &Draft, process: &Process, maps: Option<&IdMaps>) ->
         bounding: process.bounding,
         ambient: process.ambient,
         no_new_privs: process.no_new_privs,
+        labels: process.labels.clone(),
         seccomp_early: draft.seccomp.is_some() && !process.no_new_privs,
         joined_namespaces: vec![],
         new_namespaces: new,

@@ -17,6 +17,7 @@ mod hooks;
 mod home;
 mod idmap;
 mod join;
+mod labels;
 mod landlock;
 mod mounting;
 mod needed;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::entering::{self, Entering};
-use super::{Facts, Surroundings, devices, hooks, landlock, mounting, needed, overlay, trees};
+use super::{Facts, Surroundings, devices, hooks, labels, landlock, mounting, needed, overlay, trees};
 use crate::draft::{Door, Draft, DraftEntry, DraftFile, MountOptions, Process};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Covered, FreshFs, IdMaps, Made, MountFrom, Planned, RootFrom, Step, Target, TargetKind};
@@ -44,6 +44,11 @@ pub(super) fn steps(
     hooks::before_pivot(&mut list, draft, around);
     console(&mut list, draft, process, around)?;
     leave_the_host(&mut list, draft, around)?;
+    if around.keyring {
+        labels::of_the_keyring(&mut list, &process.labels)?;
+        list.add("", Step::SessionKeyring);
+    }
+    labels::of_the_program(&mut list, &process.labels)?;
     redirect(&mut list, around);
     become_the_user(&mut list, draft, process)?;
     enter_pid_namespace(&mut list, draft, entering);
@@ -232,9 +237,6 @@ fn leave_the_host(list: &mut List, draft: &Draft, around: &Surroundings<'_>) -> 
     if draft.root.propagation & (libc::MS_SHARED | libc::MS_SLAVE | libc::MS_UNBINDABLE) != 0 {
         list.add("/linux/rootfsPropagation", Step::RootPropagation(draft.root.propagation));
     }
-    if around.keyring {
-        list.add("", Step::SessionKeyring);
-    }
     Ok(())
 }
 
@@ -370,7 +372,9 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
         list.add("", Step::BecomeRoot { setgroups: !draft.rootless });
     }
     inherited(&mut list, draft);
+    labels::of_the_keyring(&mut list, &process.labels)?;
     list.add("", Step::SessionKeyring);
+    labels::of_the_program(&mut list, &process.labels)?;
     if process.terminal {
         // /dev/console is the container's first process's.
         list.add("/process/terminal", console_pty(process, None, !joining.outlives));

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Boots a small virtual machine with a pure cgroup v2 hierarchy and runs tests in it as root.
 #
-#   tests/vm/run.sh [--systemd] [--kernel WORDS] [--cases DIR] [--add DIR] [--rust FILE]... BINARY [FILTER]
+#   tests/vm/run.sh [--systemd | --selinux] [--kernel WORDS] [--cases DIR] [--add DIR] [--rust FILE]... BINARY [FILTER]
 #   tests/vm/run.sh --selftest
 #
 #   BINARY       the static pinfold under test; /bin/pinfold in the guest, and also under its own path
 #   FILTER       only the tests whose name contains this text
 #   --systemd    a guest that systemd brings up, from the disk that tests/setup.sh makes; tests/vm/systemd/cases
-#   --kernel W   further words of the kernel's command line, such as security=selinux
+#   --selinux    a guest where SELinux is in force, with the policy of tests/vm/selinux; its cases
+#   --kernel W   further words of the kernel's command line
 #   --cases DIR  the test scripts (tests/vm/cases)
 #   --add DIR    a folder laid over the guest's root, as fixtures or to try another runtime
 #   --rust FILE  a test binary of `cargo test`: each of its #[ignore] tests runs here too
@@ -107,6 +108,11 @@ add_userland() {
     install -m 0644 "$here/guest/case.sh" "$root/usr/lib/vm/case.sh"
 }
 
+# The policy that the cases load, which no init does here.
+add_selinux_policy() {
+    secilc -c 33 -o "$1/usr/lib/vm/policy" -f /dev/null "$here/selinux/policy.cil"
+}
+
 # The product, also under its path on this machine: cargo's tests have that compiled in.
 add_product() {
     local root=$1 binary=$2
@@ -168,6 +174,7 @@ judge() {
 
 cases=
 systemd=
+selinux=
 words=
 disk=()
 rust_tests=()
@@ -175,7 +182,8 @@ added=
 while [ $# -gt 0 ]; do
     case $1 in
     --systemd) systemd=yes && shift ;;
-    --kernel) words=${2:?--kernel needs words} && shift 2 ;;
+    --selinux) selinux=yes && words="security=selinux $words" && shift ;;
+    --kernel) words="$words ${2:?--kernel needs words}" && shift 2 ;;
     --cases) cases=${2:?--cases needs a folder} && shift 2 ;;
     --add) added=${2:?--add needs a folder} && shift 2 ;;
     --rust) rust_tests+=("${2:?--rust needs a file}") && shift 2 ;;
@@ -188,7 +196,7 @@ done
 binary=$(realpath "$1")
 filter=${2:-}
 [ -x "$binary" ] || die "no program: $1"
-: "${cases:=$here/${systemd:+systemd/}cases}"
+: "${cases:=$here/${systemd:+systemd/}${selinux:+selinux/}cases}"
 [ -d "$vm/kernel" ] || die "no kernel: run tests/setup.sh"
 
 work=$(mktemp -d "$vm/run.XXXXXX")
@@ -208,6 +216,7 @@ if [ -n "$systemd" ]; then
 else
     add_userland "$root"
 fi
+[ -z "$selinux" ] || add_selinux_policy "$root"
 [ -z "$added" ] || cp -a "$added/." "$root/"
 add_product "$root" "$binary"
 add_cases "$root" "$cases" "$filter"

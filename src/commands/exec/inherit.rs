@@ -32,6 +32,12 @@ pub(super) fn completed(file: &[u8], configuration: &[u8]) -> Result<Vec<u8>> {
     let mut process = read(file, "--process")?;
     let configuration = read(configuration, "/")?;
     if let Some(container) = configuration.get("process") {
+        // No label is what an empty one means, and an empty one is what Go has for one that was not said.
+        for key in ["apparmorProfile", "selinuxLabel"] {
+            if process.get(key).and_then(Value::as_str) == Some("") {
+                process.as_object_mut().and_then(|file| file.remove(key));
+            }
+        }
         for key in CONFINING {
             inherit(&mut process, container, key);
         }

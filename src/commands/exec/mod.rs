@@ -215,10 +215,11 @@ fn from_flags(
     if args.no_new_privs {
         process.set_no_new_privileges(Some(true));
     }
-    if let Some(label) = &args.process_label {
+    // An empty one is not given (runc): it takes nothing away.
+    if let Some(label) = args.process_label.as_ref().filter(|label| !label.is_empty()) {
         process.set_selinux_label(Some(label.clone()));
     }
-    if let Some(profile) = &args.apparmor {
+    if let Some(profile) = args.apparmor.as_ref().filter(|profile| !profile.is_empty()) {
         process.set_apparmor_profile(Some(profile.clone()));
     }
     add_capabilities(&mut process, args)?;

@@ -138,9 +138,9 @@ pub const MEMORY_POLICY_FLAGS: &[&str] =
     &["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
 
 /// AppArmor profiles.
-pub const APPARMOR: bool = false;
+pub const APPARMOR: bool = true;
 /// SELinux labels.
-pub const SELINUX: bool = false;
+pub const SELINUX: bool = true;
 /// Intel RDT, with schemata and monitoring.
 pub const INTEL_RDT: bool = true;
 /// `uidMappings` and `gidMappings` of mounts.

@@ -91,6 +91,7 @@ fn of_a_process(process: &Process) {
         no_new_privs: _,  // process.no_new_privs
         rlimits: _,       // rlimits.*
         oom_score_adj: _, // process.oom_score_adj
+        labels: _,        // process.labels, process.label_required
         scheduling: _,    // process.priority
         terminal: _,      // a pty of its own
         console_size: _,

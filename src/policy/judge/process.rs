@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Bench;
 use crate::draft::{Draft, Process};
+use crate::plan::Labels;
 use crate::policy::read::RLIMITS;
 use crate::policy::request::odd;
 use crate::policy::rules::{Caps, Key, Keyring};
@@ -39,11 +40,35 @@ pub(super) fn process(bench: &mut Bench<'_>, draft: &Draft) {
         let (kept, allowed) = (adj >= least.value, format!("at least {}", least.value));
         bench.decide(kept, least.line, "process.oom_score_adj", "/process/oomScoreAdj", adj, allowed);
     }
+    labels(bench, process);
     priority(bench, process);
     environment(bench, process);
     cwd(bench, process);
     capabilities(bench, process);
     rlimits(bench, process);
+}
+
+/// A label may be a wider one than the caller's: only those that are listed may be asked for.
+fn labels(bench: &mut Bench<'_>, process: &Process) {
+    let rules = &bench.layer.rules.process;
+    let asked = [
+        ("/process/apparmorProfile", &process.labels.apparmor),
+        ("/process/selinuxLabel", &process.labels.selinux),
+    ];
+    if let Some(names) = &rules.labels {
+        for (field, label) in asked {
+            if let Some(label) = label {
+                let kept = names.value.hold(label);
+                bench.decide(kept, names.line, "process.labels", field, label, &names.value);
+            }
+        }
+    }
+    if let Some(at) = rules.label_required.as_ref().filter(|at| at.value) {
+        let kept = process.labels != Labels::default();
+        let (rule, field) = ("process.label_required", "/process/apparmorProfile");
+        let told = if kept { "a label" } else { "no label" };
+        bench.decide(kept, at.line, rule, field, told, "an AppArmor profile or SELinux label");
+    }
 }
 
 fn priority(bench: &mut Bench<'_>, process: &Process) {
