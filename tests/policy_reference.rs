@@ -328,6 +328,26 @@ fn launch(dice: &mut Dice) -> Launch {
     }
 }
 
+/// The same, as far as it asks for what few policies give: some launches must be allowed.
+fn modest(launch: Launch) -> Launch {
+    Launch {
+        bounding: 0,
+        permitted: 0,
+        no_new_privs: true,
+        names: vec![],
+        oom: None,
+        profile: None,
+        label: None,
+        memory: Some(0),
+        pids: Some(0),
+        cpu: Some(0),
+        report: None,
+        annotations: vec![],
+        mounts: vec![],
+        ..launch
+    }
+}
+
 type Broken = BTreeSet<(String, String)>;
 
 /// docs/policy.md, section by section. `host`: absent keys have their defaults.
@@ -624,6 +644,7 @@ fn the_judge_says_what_the_document_says() {
         let policies = ["p", "q"].map(|name| document.clone().for_launch(Some(name)));
         for _ in 0..LAUNCHES {
             let launch = launch(&mut dice);
+            let launch = if dice.below(4) == 0 { modest(launch) } else { launch };
             let with_profile = dice.coin();
             let policy = &policies[usize::from(with_profile)];
             let facts = apply(&launch, &mut draft, &null);
@@ -663,5 +684,5 @@ fn the_judge_says_what_the_document_says() {
             cases += 1;
         }
     }
-    assert!(cases >= 100_000 && allowed > 0, "{cases} cases, {allowed} of them allowed");
+    assert!(cases >= 100_000 && allowed > 50, "{cases} cases, {allowed} of them allowed");
 }
