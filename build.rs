@@ -1,4 +1,4 @@
-//! Tells the crate which commit it is built from, for `pinfold --version`.
+//! Tells the crate which commit it is built from, for `pinfold --version`, and the linker where it begins.
 //!
 //! `PINFOLD_COMMIT` in the environment of the build decides; else a release build asks git.
 //! A build without either says "unknown" and does not fail.
@@ -15,6 +15,8 @@ fn main() {
     let given = std::env::var("PINFOLD_COMMIT").ok().filter(|commit| !commit.trim().is_empty());
     let commit = given.or_else(head_of_release).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=PINFOLD_COMMIT={}", commit.trim());
+    // src/sys/entry.rs
+    println!("cargo::rustc-link-arg-bin=pinfold=-Wl,-e,pinfold_entry");
 }
 
 /// The commit of a release build. A debug build has none: it would be built anew after every commit.

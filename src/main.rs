@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use pinfold::{cli, commands, image};
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let args = std::env::args_os().collect::<Vec<OsString>>();
     if let Some(code) = image::unpack::confine::entered(&args) {

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 use judge::{Outcome, normalised};
 use serde_json::json;
-use support::{Bundle, Dir, Ran, count, run, start};
+use support::{Bundle, Dir, PINFOLD, Ran, count, run, start};
 
 /// Name and number of each errno that a call may answer.
 const ERRNOS: [(&str, i32); 6] = [
@@ -318,4 +318,25 @@ fn a_weaker_launch_and_a_leak_are_noticed() {
     leak.kill().unwrap();
     leak.wait().unwrap();
     assert!(noticed.is_some_and(|left| left.contains("tail")));
+}
+
+/// Whoever enters a container has not paid for the start of libc before it is executed again: src/sys/entry.rs.
+#[test]
+fn the_own_binary_is_cloned_before_libc_starts() {
+    const ENTRY: [&str; 6] = ["geteuid", "openat", "fstatfs", "open_tree", "mount_setattr", "execveat"];
+    let dir = Dir::new();
+    let names = names();
+    let first = |line: &[&str]| {
+        let log = dir.text("log");
+        run(Command::new(injector()).args(["list", &log, "--", PINFOLD]).args(line));
+        let calls = calls(&fs::read_to_string(log).unwrap());
+        calls.iter().map(|call| names[&call.number].clone()).take(ENTRY.len()).collect::<Vec<_>>()
+    };
+    for line in [&["run", "x"][..], &["--root", "/nowhere", "create", "x"], &["exec", "x", "true"]] {
+        assert_eq!(first(line), ENTRY, "{line:?}");
+    }
+    for line in [&["--version"][..], &["state", "x"], &["--root", "runs", "list"], &["sandbox", "--", "run"]]
+    {
+        assert!(!first(line).contains(&"open_tree".to_owned()), "{line:?}");
+    }
 }

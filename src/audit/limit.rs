@@ -4,10 +4,8 @@
 use nix::errno::Errno;
 
 use crate::error::{Call, Error, Result};
-use crate::sys::rlimit::{RLIM_INFINITY, prlimit, prlimit_read};
+use crate::sys::rlimit::{RLIM_INFINITY, RLIMIT_FSIZE, prlimit, prlimit_read};
 use crate::sys::signal;
-
-const RLIMIT_FSIZE: u32 = 1;
 
 /// While it lives, no signal ends or stops an append, and no file is too large.
 pub struct Undisturbed {

@@ -75,12 +75,6 @@ fn is_private_stream(mode: u32) -> bool {
     mode & libc::S_IFMT == libc::S_IFIFO
 }
 
-/// umask(2).
-pub(super) fn umask(mask: u32) -> Done {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
-    Ok(())
-}
-
 /// The working directory, entered as the program's user.
 pub(super) fn chdir(path: &CStr) -> Done {
     nix::unistd::chdir(path)

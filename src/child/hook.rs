@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::{Child, Done, GAVE_UP, confine, credentials};
+use super::{Child, Done, GAVE_UP, confine};
 use crate::plan::{Hook, HookState, How, Records, Step, Stream};
 use crate::sys::poll::{POLLIN, POLLRDHUP, PollFd, ppoll};
 use crate::sys::{self, wait};
@@ -103,7 +103,7 @@ fn prepare_hook(run: &HookRun<'_>, streams: [BorrowedFd<'_>; 3]) -> Done {
         nix::unistd::fchdir(cwd)?;
     }
     if let Some(umask) = run.umask {
-        credentials::umask(umask)?;
+        sys::file::umask(umask)?;
     }
     for (number, stream) in (0..).zip(streams) {
         sys::file::dup_onto(stream, number)?;

@@ -129,7 +129,7 @@ impl Child<'_> {
             Step::ExecLabel { proc, file, text } => confine::exec_label(proc.as_fd(), file, text),
             Step::NoNewPrivs => sys::prctl::set_no_new_privs(),
             Step::EarlySeccomp(filter, flags) | Step::LateSeccomp(filter, flags) => self.seccomp(filter, *flags),
-            Step::Umask(mask) => credentials::umask(*mask),
+            Step::Umask(mask) => sys::file::umask(*mask),
             Step::DropBounding { keep } => credentials::drop_bounding(*keep),
             Step::KeepCaps => sys::prctl::set_keepcaps(true),
             Step::ChownStdio { uid, gid } => credentials::chown_stdio(*uid, *gid),

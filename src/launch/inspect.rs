@@ -60,7 +60,7 @@ fn read(proc: BorrowedFd<'_>, name: &str) -> Result<String> {
         .call("openat")
         .on(format!("/proc/PID/{name}"))?;
     let mut text = vec![];
-    let mut buffer = vec![0_u8; 64 << 10];
+    let mut buffer = [0_u8; 4096];
     loop {
         match sys::file::read(file.as_fd(), &mut buffer).call("read").on(format!("/proc/PID/{name}"))? {
             0 => return Ok(String::from_utf8_lossy(&text).into_owned()),

@@ -301,3 +301,12 @@ pub fn is_open(number: i32) -> bool {
     // SAFETY: reads a flag of a descriptor; a number that is not open gives EBADF.
     unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) >= 0 }
 }
+
+/// \[child\] umask(2), which always succeeds; a filter around pinfold can answer another way, and nix panics then.
+///
+/// # Errors
+/// Whatever such a filter says.
+pub fn umask(mask: u32) -> Result<()> {
+    // SAFETY: takes no memory.
+    done(unsafe { libc::syscall(libc::SYS_umask, mask) })
+}

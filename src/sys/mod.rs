@@ -20,6 +20,7 @@ pub mod clock;
 pub mod clone;
 pub mod close_range;
 pub mod directory;
+pub mod entry;
 pub mod exec;
 pub mod file;
 pub mod host;

@@ -4,7 +4,6 @@ use super::{Result, done};
 
 /// Of the readable parts of an ELF program header (elf(5)).
 const PT_LOAD: u32 = 1;
-const PT_PHDR: u32 = 6;
 const PF_W: u32 = 2;
 
 /// \[child\] Gives back every page of the program's own code and constants; what is needed again is read from its
@@ -24,9 +23,14 @@ pub fn give_back() -> Result<()> {
     // SAFETY: AT_PHDR and AT_PHNUM describe the program headers of this program, which lie in its first
     // segment, are never written, and stay mapped as long as it runs.
     let headers_list = unsafe { std::slice::from_raw_parts(first, count) };
-    let Some(own) = headers_list.iter().find(|header| header.p_type == PT_PHDR) else { return Ok(()) };
-    let base = headers.wrapping_sub(own.p_vaddr);
+    // They follow the ELF header, at the beginning of the first segment. PT_PHDR tells too, but not every
+    // linker writes it into a static program.
     let page = size();
+    let Some(head) = headers_list.iter().find(|header| header.p_type == PT_LOAD && header.p_offset == 0)
+    else {
+        return Ok(());
+    };
+    let base = (headers & !(page - 1)).wrapping_sub(head.p_vaddr);
     for header in headers_list.iter().filter(|header| header.p_type == PT_LOAD && header.p_flags & PF_W == 0)
     {
         let start = base.wrapping_add(header.p_vaddr) & !(page - 1);

@@ -4,6 +4,16 @@ use super::{Result, done};
 
 /// No limit (`asm-generic/resource.h`).
 pub const RLIM_INFINITY: u64 = u64::MAX;
+/// Seconds of CPU time (`asm-generic/resource.h`; libc's constants have another type with musl).
+pub const RLIMIT_CPU: u32 = 0;
+/// Bytes of a file.
+pub const RLIMIT_FSIZE: u32 = 1;
+/// Bytes of a core dump.
+pub const RLIMIT_CORE: u32 = 4;
+/// One more than the highest descriptor.
+pub const RLIMIT_NOFILE: u32 = 7;
+/// Bytes of address space.
+pub const RLIMIT_AS: u32 = 9;
 
 /// \[child\] prlimit(2): sets both limits of `pid` (0: the calling process). `resource` is
 /// `RLIMIT_*` (`asm-generic/resource.h`), the units are getrlimit(2)'s.

@@ -66,7 +66,7 @@ fn confine(job: &Job, degraded: &mut Vec<String>) -> Result<()> {
     prctl::set_dumpable(false).call("prctl")?;
     limit(&job.limits)?;
     enter_staging()?;
-    nix::sys::stat::umask(Mode::empty());
+    file::umask(0).call("umask")?;
     drop_capabilities(needed(job))?;
     prctl::set_no_new_privs().call("prctl")?;
     if !landlock()? {
@@ -78,12 +78,12 @@ fn confine(job: &Job, degraded: &mut Vec<String>) -> Result<()> {
 
 fn limit(limits: &Limits) -> Result<()> {
     let set = |resource, most| rlimit::prlimit(0, resource, most, most).call("prlimit");
-    set(libc::RLIMIT_CORE, 0)?;
-    set(libc::RLIMIT_NOFILE, 1024)?;
-    set(libc::RLIMIT_AS, limits.memory)?;
-    set(libc::RLIMIT_FSIZE, limits.single_file.max(1))?;
+    set(rlimit::RLIMIT_CORE, 0)?;
+    set(rlimit::RLIMIT_NOFILE, 1024)?;
+    set(rlimit::RLIMIT_AS, limits.memory)?;
+    set(rlimit::RLIMIT_FSIZE, limits.single_file.max(1))?;
     // Two threads beside the first one, on as many processors.
-    set(libc::RLIMIT_CPU, limits.seconds.saturating_mul(3).max(1))
+    set(rlimit::RLIMIT_CPU, limits.seconds.saturating_mul(3).max(1))
 }
 
 /// The staging directory becomes `/`; nothing else of the host has a name any more. The
