@@ -330,7 +330,7 @@ without_root() {
 nothing_is_left() {
     clean
     equal processes '' "$(ps -eo comm | grep -E '^(sleep|conmon|pinfold|busybox)$' || true)"
-    equal containers '' "$(ls -A /run/pinfold 2>/dev/null | grep -v '^\.' || true)"
+    equal containers '' "$(ls -A /run/pinfold 2>/dev/null | grep -v '^[.@]' || true)"
     equal cgroups '' "$(find /sys/fs/cgroup -name 'libpod-*' -type d ! -name '*conmon*' || true)"
 }
 
