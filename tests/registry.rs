@@ -264,6 +264,9 @@ fn an_image_comes_by_tag_and_by_digest_over_tls_and_with_an_account() {
     assert!(place.images().contains(&manifest), "{}", place.images());
     for digest in [&index, &manifest] {
         place.pull(&[&format!("{TLS}/tools/a@{digest}"), "--authfile", &authfile]).ok();
+        // The digest that the reference meant finds the image again.
+        let inspected = place.sh(&format!("{PINFOLD} image inspect {reference}@{digest}"));
+        assert!(inspected.ok().contains(&format!("\"digest\": \"{manifest}\"")), "{inspected:?}");
     }
     place.forget();
     place.refused(

@@ -19,8 +19,9 @@ pub struct Pulled {
     pub resolved: Digest,
     /// The manifest for this machine.
     pub manifest: Digest,
-    /// The index that names it, where there is one: `resolved` is its digest.
-    pub index: Option<Vec<u8>>,
+    /// The indexes that led to it, the outermost first, which is then `resolved`; they are in
+    /// the store.
+    pub indexes: Vec<Digest>,
 }
 
 /// What is wanted.
@@ -37,18 +38,19 @@ pub struct Ask<'a> {
 /// Kind `ImageFailed`: it is not there, not what was promised, or larger than it may be.
 pub fn pull(ask: &Ask<'_>, line: &mut Line<'_>, store: &Store, seen: &mut dyn FnMut(Seen)) -> Result<Pulled> {
     let (resolved, top) = resolve(ask.image, line)?;
-    let found = match Document::guess(&top).on(&resolved)? {
-        Document::Manifest(manifest) => (resolved.clone(), top, manifest, None),
+    let mut indexes = vec![];
+    let (digest, bytes, manifest) = match Document::guess(&top).on(&resolved)? {
+        Document::Manifest(manifest) => (resolved.clone(), top, manifest),
         Document::Index(index) => {
-            let (digest, bytes, manifest) = choose(&index, ask.platform, line)?;
-            (digest, bytes, manifest, Some(top))
+            indexes.push(top);
+            choose(&index, ask.platform, &mut indexes, line)?
         }
     };
-    let (digest, bytes, manifest, index) = found;
     let blobs = blobs_of(&manifest, line).on(&digest)?;
     fetch(&blobs, line, store, seen)?;
     store.ingest_bytes(&bytes)?;
-    Ok(Pulled { resolved, manifest: digest, index })
+    let indexes = indexes.iter().map(|index| Ok(store.ingest_bytes(index)?.digest)).collect::<Result<_>>()?;
+    Ok(Pulled { resolved, manifest: digest, indexes })
 }
 
 /// What the reference means, and its bytes.
@@ -62,11 +64,17 @@ fn resolve(image: &ImageRef, line: &mut Line<'_>) -> Result<(Digest, Vec<u8>)> {
 }
 
 /// The manifest for a machine; an index may name a further one, and that is all.
-fn choose(index: &Index, platform: &Wanted, line: &mut Line<'_>) -> Result<(Digest, Vec<u8>, Manifest)> {
+fn choose(
+    index: &Index,
+    platform: &Wanted,
+    indexes: &mut Vec<Vec<u8>>,
+    line: &mut Line<'_>,
+) -> Result<(Digest, Vec<u8>, Manifest)> {
     let mut entry = platform.choose(index)?.clone();
     if entry.kind()? == MediaType::Index {
         let bytes = document(&entry.digest, Some(entry.size), line)?;
         entry = platform.choose(&Index::parse(&bytes).on(&entry.digest)?)?.clone();
+        indexes.push(bytes);
     }
     if entry.kind()? != MediaType::Manifest {
         return Err(failed("indexes within indexes name no manifest").object(&entry.digest));

@@ -98,9 +98,13 @@ impl Layout {
     }
 
     pub fn manifest(&self, layers: &[Vec<u8>], config: Value) -> Value {
+        self.manifest_for(architecture(), layers, config)
+    }
+
+    pub fn manifest_for(&self, machine: &str, layers: &[Vec<u8>], config: Value) -> Value {
         let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer)).collect();
         let config = json!({
-            "os": "linux", "architecture": architecture(), "config": config,
+            "os": "linux", "architecture": machine, "config": config,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
         let config = self.blob(CONFIG, config.to_string().as_bytes());

@@ -11,6 +11,7 @@
 )]
 
 mod layout;
+mod pinned;
 mod rootless;
 mod running;
 #[path = "../support/mod.rs"]

@@ -256,7 +256,7 @@ fn layers_in_use_are_not_collected() {
 }
 
 /// /etc and /var/lib of a mount namespace of its own: nothing is made on the host.
-const HOST: &str = "
+pub const HOST: &str = "
 mkdir -p scratch && mount -t tmpfs scratch scratch
 for place in etc var/lib; do
     mkdir -p scratch/$place/upper scratch/$place/work

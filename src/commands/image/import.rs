@@ -32,11 +32,11 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> Result<ExitCode> {
         }
         ImageSource::RootFs(path) => {
             let layer = archive_layer(&store, path)?;
-            Imported { image: make(&store, args, &wanted, layer)?, name: None }
+            Imported { image: make(&store, args, &wanted, layer)?, name: None, indexes: vec![] }
         }
         ImageSource::Directory(path) => {
             let layer = directory_layer(&store, path)?;
-            Imported { image: make(&store, args, &wanted, layer)?, name: None }
+            Imported { image: make(&store, args, &wanted, layer)?, name: None, indexes: vec![] }
         }
     };
     if !args.no_unpack {
@@ -44,7 +44,7 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> Result<ExitCode> {
     }
     let digest = imported.image.digest.clone();
     let name = name(&store, args.name.as_ref(), &imported)?;
-    store.add(Entry { name, digest: digest.clone(), added: rfc3339::now() })?;
+    store.add(Entry { name, digest: digest.clone(), indexes: imported.indexes, added: rfc3339::now() })?;
     output::print(&format!("{digest}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,7 +101,11 @@ fn name(store: &Store, asked: Option<&ImageRef>, imported: &Imported) -> Result<
     if let Some(asked) = asked {
         return match (asked.name(), asked.digest()) {
             (Some(name), None) => Ok(Some(name)),
-            (Some(name), Some(digest)) if *digest == imported.image.digest => Ok(Some(name)),
+            (Some(name), Some(digest))
+                if *digest == imported.image.digest || imported.indexes.contains(digest) =>
+            {
+                Ok(Some(name))
+            }
             _ => Err(Error::new(Kind::ImageFailed, format!("is {}", imported.image.digest))
                 .field("--name")
                 .object(asked)),

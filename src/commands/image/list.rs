@@ -154,6 +154,7 @@ pub(super) fn inspect(store: &Store, image: &ImageRef) -> Result<ExitCode> {
     let document = json!({
         "name": entry.name,
         "digest": entry.digest,
+        "indexes": entry.indexes,
         "added": entry.added,
         "created": image.config.created,
         "platform": image.config.platform,

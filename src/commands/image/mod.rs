@@ -77,7 +77,10 @@ fn verify(store: &Store, image: Option<&ImageRef>) -> Result<ExitCode> {
     };
     let mut damaged = vec![];
     for entry in &entries {
-        let checked = Image::open(store, &entry.digest).and_then(|image| verify_image(store, &image));
+        let checked = Image::open(store, &entry.digest).and_then(|image| {
+            store.check_indexes(entry, 0)?;
+            verify_image(store, &image)
+        });
         damaged.extend(checked.err().map(|error| format!("{}: {error}", list::shown(entry))));
     }
     if image.is_none() {

@@ -49,7 +49,12 @@ pub(super) fn run(global: &Global, args: &PullArgs) -> Result<ExitCode> {
     if let Some(key) = &key {
         registry::signed_by(key, &image, &pulled.resolved, &mut line)?;
     }
-    store.add(Entry { name: image.name(), digest: pulled.manifest.clone(), added: rfc3339::now() })?;
+    store.add(Entry {
+        name: image.name(),
+        digest: pulled.manifest,
+        indexes: pulled.indexes,
+        added: rfc3339::now(),
+    })?;
     output::print(&format!("{}@{}\n", image.repository(), pulled.resolved))?;
     Ok(ExitCode::SUCCESS)
 }

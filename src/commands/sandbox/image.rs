@@ -10,6 +10,7 @@ use crate::commands::image as images;
 use crate::draft::ImageRoot;
 use crate::error::{Context, Error, Result};
 use crate::image::merged::Merged;
+use crate::image::source::Imported;
 use crate::image::spec::{Config, Wanted};
 use crate::image::store::{Entry, Hold, Layer, Lease, Store};
 use crate::image::{Image, trees};
@@ -36,9 +37,7 @@ pub(super) fn open(global: &Global, asked: &ImageArg) -> Result<RunImage> {
     let store = images::open(global, Hold::Shared)?;
     let image = match asked {
         ImageArg::Named(name) => Image::open(&store, &store.resolve(name)?.digest)?,
-        ImageArg::From(source) => {
-            kept(&store, images::bring_in(&store, source, None, &Wanted::here())?.image)?
-        }
+        ImageArg::From(source) => kept(&store, images::bring_in(&store, source, None, &Wanted::here())?)?,
     };
     Wanted::here().accept(&image.config.platform)?;
     let lease = store.lease(&image.digest, image.chain.clone())?;
@@ -59,10 +58,9 @@ pub(super) fn open(global: &Global, asked: &ImageArg) -> Result<RunImage> {
 }
 
 /// Without a name: it stays until `image remove`, so that the next run finds it.
-fn kept(store: &Store, image: Image) -> Result<Image> {
-    if !store.images()?.iter().any(|entry| entry.digest == image.digest) {
-        store.add(Entry { name: None, digest: image.digest.clone(), added: rfc3339::now() })?;
-    }
+fn kept(store: &Store, imported: Imported) -> Result<Image> {
+    let Imported { image, indexes, .. } = imported;
+    store.add(Entry { name: None, digest: image.digest.clone(), indexes, added: rfc3339::now() })?;
     Ok(image)
 }
 

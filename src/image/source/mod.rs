@@ -44,6 +44,8 @@ pub struct Imported {
     pub image: Image,
     /// The name that the source has for it.
     pub name: Option<String>,
+    /// The indexes that led to it, the outermost first; they are in the store.
+    pub indexes: Vec<Digest>,
 }
 
 /// Brings one image into the store: the one of this name where one is given, and the one for
@@ -60,7 +62,7 @@ pub fn bring_in(
     let index = source.index()?;
     let entry = select_entry(&index, select, wanted)?.clone();
     let name = entry.ref_name().map(str::to_owned);
-    let (manifest, text) = manifest(source, entry, wanted)?;
+    let (manifest, text, indexes) = manifest(source, entry, wanted)?;
     let config = document(source, &manifest.config)?;
     let config_digest = &manifest.config.digest;
     let parsed = ImageConfig::parse(&config).on(config_digest)?;
@@ -72,7 +74,8 @@ pub fn bring_in(
     }
     store.ingest_bytes(&config)?;
     store.ingest_bytes(&text)?;
-    Ok(Imported { image, name })
+    let indexes = indexes.iter().map(|index| Ok(store.ingest_bytes(index)?.digest)).collect::<Result<_>>()?;
+    Ok(Imported { image, name, indexes })
 }
 
 fn select_entry<'i>(index: &'i Index, select: Option<&str>, wanted: &Wanted) -> Result<&'i Descriptor> {
@@ -92,14 +95,21 @@ fn select_entry<'i>(index: &'i Index, select: Option<&str>, wanted: &Wanted) -> 
     }
 }
 
-/// Goes down to the manifest for this machine.
-fn manifest(source: &mut dyn Source, start: Descriptor, wanted: &Wanted) -> Result<(Manifest, Vec<u8>)> {
-    let mut at = start;
+/// Goes down to the manifest for this machine; with the indexes on the way.
+fn manifest(
+    source: &mut dyn Source,
+    start: Descriptor,
+    wanted: &Wanted,
+) -> Result<(Manifest, Vec<u8>, Vec<Vec<u8>>)> {
+    let (mut at, mut indexes) = (start, vec![]);
     for _ in 0..DEEPEST {
         let text = document(source, &at)?;
         match Document::parse(&text, at.kind().on(&at.digest)?).on(&at.digest)? {
-            Document::Manifest(manifest) => return Ok((manifest, text)),
-            Document::Index(index) => at = wanted.choose(&index).on(&at.digest)?.clone(),
+            Document::Manifest(manifest) => return Ok((manifest, text, indexes)),
+            Document::Index(index) => {
+                at = wanted.choose(&index).on(&at.digest)?.clone();
+                indexes.push(text);
+            }
         }
     }
     Err(failed("indexes lie too deep in each other").object(&at.digest))

@@ -86,6 +86,7 @@ impl Store {
         }
         for entry in self.images()? {
             self.needed_by(&entry.digest, &mut needed)?;
+            needed.blobs.extend(entry.indexes);
         }
         Ok(needed)
     }

@@ -6,6 +6,7 @@ use super::lock::{self, Hold};
 use super::{Store, failed, files};
 use crate::error::{Context, Error, Result};
 use crate::image::json;
+use crate::image::spec::Index;
 use crate::types::{Digest, ImageRef};
 
 const INDEX: &str = "index.json";
@@ -21,6 +22,10 @@ pub struct Entry {
     pub name: Option<String>,
     /// Of its manifest.
     pub digest: Digest,
+    /// Of the indexes that led to it, the outermost first: the reference meant the first one.
+    /// Their documents are blobs of the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Digest>,
     /// When it got this name (RFC 3339).
     pub added: String,
 }
@@ -48,16 +53,21 @@ impl Store {
         }
     }
 
-    /// Names an image, whose blobs are all there. Another image loses the name.
+    /// Names an image, whose blobs are all there. Another image loses the name; without a
+    /// name the image is added where it is not there by this way yet.
     ///
     /// # Errors
     /// The index cannot be read or written.
     pub fn add(&self, entry: Entry) -> Result<()> {
         self.change(|images| {
-            images.retain(|known| match &entry.name {
-                Some(name) => known.name.as_ref() != Some(name),
-                None => known.digest != entry.digest,
-            });
+            let same = |known: &Entry| {
+                known.digest == entry.digest && (entry.indexes.is_empty() || known.indexes == entry.indexes)
+            };
+            match &entry.name {
+                Some(name) => images.retain(|known| known.name.as_ref() != Some(name)),
+                None if images.iter().any(same) => return Ok(()),
+                None => {}
+            }
             images.push(entry);
             Ok(())
         })
@@ -102,16 +112,62 @@ impl Store {
                 .hint("`pinfold image list` shows what there is; `pinfold image import` brings one in")
         };
         let Some(name) = image.name() else {
-            let found = images.into_iter().find(|entry| Some(&entry.digest) == image.digest());
-            return found.ok_or_else(missing);
+            let digest = image.digest().ok_or_else(missing)?;
+            return self.by_digest(images, digest)?.ok_or_else(missing);
         };
         let entry =
             images.into_iter().find(|entry| entry.name.as_ref() == Some(&name)).ok_or_else(missing)?;
         match image.digest() {
-            Some(digest) if *digest != entry.digest => {
+            Some(digest) if !self.is_meant(&entry, digest).on(image)? => {
                 Err(failed(format!("is another image in the store: {}", entry.digest)).object(image))
             }
             _ => Ok(entry),
         }
+    }
+
+    /// The image of a manifest, or the only one that came by an index.
+    fn by_digest(&self, images: Vec<Entry>, digest: &Digest) -> Result<Option<Entry>> {
+        if let Some(entry) = images.iter().find(|entry| entry.digest == *digest) {
+            return Ok(Some(entry.clone()));
+        }
+        let mut found: Option<Entry> = None;
+        for entry in images {
+            if !self.is_meant(&entry, digest)? {
+                continue;
+            }
+            if found.as_ref().is_some_and(|found| found.digest != entry.digest) {
+                return Err(failed("is an index, and the store has several of its images")
+                    .object(digest)
+                    .hint("the digest of a manifest, or a name, says which"));
+            }
+            found = Some(entry);
+        }
+        Ok(found)
+    }
+
+    /// Whether a digest is that of the image, or of an index that led to it. The record is
+    /// not believed: each index is read again, is what its digest says, and names the next.
+    fn is_meant(&self, entry: &Entry, digest: &Digest) -> Result<bool> {
+        if entry.digest == *digest {
+            return Ok(true);
+        }
+        let Some(from) = entry.indexes.iter().position(|index| index == digest) else { return Ok(false) };
+        self.check_indexes(entry, from).map(|()| true)
+    }
+
+    /// Compares the indexes that led to an image, from the one at `from` on.
+    ///
+    /// # Errors
+    /// One is missing or was changed, or does not name what comes after it.
+    pub fn check_indexes(&self, entry: &Entry, from: usize) -> Result<()> {
+        let ways = entry.indexes.iter().skip(from);
+        let nexts = entry.indexes.iter().skip(from + 1).chain([&entry.digest]);
+        for (index, next) in ways.zip(nexts) {
+            let named = Index::parse(&self.document(index)?).on(index)?;
+            if !named.manifests.iter().any(|manifest| manifest.digest == *next) {
+                return Err(failed(format!("does not name {next}")).object(index));
+            }
+        }
+        Ok(())
     }
 }

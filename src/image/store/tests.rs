@@ -192,7 +192,12 @@ fn image(store: &Store, word: &str) -> (Digest, Digest) {
 }
 
 fn entry(name: &str, digest: &Digest) -> Entry {
-    Entry { name: Some(name.to_owned()), digest: digest.clone(), added: "2026-01-01T00:00:00Z".to_owned() }
+    Entry {
+        name: Some(name.to_owned()),
+        digest: digest.clone(),
+        indexes: vec![],
+        added: "2026-01-01T00:00:00Z".to_owned(),
+    }
 }
 
 fn fill(store: &Store, chain: &Digest) -> Layer {
