@@ -1,6 +1,7 @@
 //! Mounts of type `cgroup`: the tree of cgroup2 on a pure v2 host, on others each v1 hierarchy in a tmpfs.
 //! cgroups(7), cgroup_namespaces(7).
 
+use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -30,6 +31,20 @@ pub(super) fn mounts(
         mounts.push((from, mount.destination.join(name.trim_start_matches("name="))));
     }
     Ok(mounts)
+}
+
+/// `cpu` and `cpuacct` lead to `cpu,cpuacct`: programs look for a controller by its own name.
+pub(super) fn links(mount: &DraftMount, around: &Surroundings<'_>) -> Result<Vec<(PathBuf, CString)>> {
+    if around.facts.cgroup_unified {
+        return Ok(vec![]);
+    }
+    let all = around.facts.cgroup_v1.iter().flat_map(|name| link_names(name).map(move |link| (link, name)));
+    all.map(|(link, name)| Ok((mount.destination.join(link), c_string(name)?))).collect()
+}
+
+/// The controllers of a hierarchy that has several, by one each.
+fn link_names(name: &str) -> impl Iterator<Item = &str> {
+    name.split(',').filter(|_| name.contains(',') && !name.contains('='))
 }
 
 /// A user namespace may mount only the hierarchy of a cgroup namespace that it owns; without one it is the
@@ -97,6 +112,13 @@ fn fresh(fstype: &str, options: Options, attrs: u64) -> Result<MountFrom> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hierarchy_of_several_controllers_has_their_links() {
+        let of = |name| link_names(name).collect::<Vec<_>>();
+        assert_eq!(of("cpu,cpuacct"), ["cpu", "cpuacct"]);
+        assert!(of("memory").is_empty() && of("name=a,b").is_empty());
+    }
 
     #[test]
     fn controllers_are_a_set() {

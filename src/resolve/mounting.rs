@@ -8,7 +8,7 @@ use super::steps::{List, c_string, path_c_string};
 use super::{Pinned, Surroundings, cgroup_mounts, trees};
 use crate::draft::{Door, Draft, DraftMount, MountOptions, MountSource, OwnerMap};
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::{Change, Covered, FreshFs, MountFrom, Step, Target, TargetKind};
+use crate::plan::{Change, Covered, FreshFs, Made, MountFrom, Step, Target, TargetKind};
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr};
 
 /// Lays down the mounts. A new procfs shows the pid namespace `shown`, or else the child's.
@@ -146,6 +146,10 @@ fn cgroup(list: &mut List, draft: &Draft, mount: &DraftMount, around: &Surroundi
     for (from, path) in cgroup_mounts::mounts(draft, mount, around)? {
         let target = Target::new(&path, TargetKind::Directory)?;
         list.add(&mount.field, Step::Mount { from, target, propagation: vec![] });
+    }
+    for (path, text) in cgroup_mounts::links(mount, around)? {
+        let target = Target::new(&path, TargetKind::File)?;
+        list.add(&mount.field, Step::Make(Made::Link(target, text)));
     }
     if mount.options.readonly() && !around.facts.cgroup_unified {
         let path = path_c_string(&mount.destination)?;
