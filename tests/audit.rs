@@ -12,7 +12,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -204,6 +204,118 @@ fn a_call_that_nothing_can_judge_is_recorded_where_a_log_stands() {
     }
     host.keeps_the_schema();
     host.is_intact();
+}
+
+/// What another policy says of the launches in the log: number of those that change, and of those that stay,
+/// cannot be judged, and the exit code.
+fn tested(host: &Host, policy: &str, log: &Path) -> (Value, i32) {
+    host.dir.write("new.toml", policy);
+    let (new, log) = (host.dir.text("new.toml"), log.to_str().unwrap());
+    let ran = host.pinfold(&["policy", "test", &new, "--against", log, "--json"]);
+    let printed = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    (printed, ran.code())
+}
+
+#[test]
+fn past_launches_are_judged_by_another_policy() {
+    let host = Host::new("");
+    let policy = fs::read_to_string(host.dir.join("policy.toml")).unwrap();
+    host.dir.mkdir("work");
+    let work = host.dir.text("work");
+    let granting = format!("{policy}[[bind]]\npath = {work:?}\naccess = \"rw\"\n");
+    let (a, b, c) = (host.dir.id("a"), host.dir.id("b"), host.dir.id("c"));
+    host.pinfold(&["sandbox", "--name", &a, "--pids-limit", "64", "--", "true"]).ok();
+    assert_eq!(host.pinfold(&["sandbox", "--name", &b, "--rw", &work, "--", "true"]).code(), 120);
+    host.policy(&granting);
+    host.pinfold(&["sandbox", "--name", &c, "--rw", &work, "--", "true"]).ok();
+    let lengths = host.text().lines().map(str::len).max().unwrap();
+    assert!(lengths < 6000, "the longest record has {lengths} bytes");
+    host.keeps_the_schema();
+    let log = host.file();
+    let changed = |printed: &Value| {
+        let each = printed["changed"].as_array().unwrap().iter();
+        each.map(|one| format!("{}: {} {}", one["container"], one["was"], one["now"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    let unknown = |printed: &Value| printed["cannot_be_judged"].as_array().unwrap().len();
+
+    // The policy of the last one: of the others, `b` was not opened.
+    let (printed, code) = tested(&host, &granting, &log);
+    assert_eq!(
+        (changed(&printed), &printed["unchanged"], unknown(&printed)),
+        (vec![], &json!(2), 1),
+        "{printed:#}"
+    );
+    assert_eq!(code, 3, "{printed:#}");
+    assert!(printed["cannot_be_judged"][0]["why"][0].as_str().unwrap().contains("not opened"), "{printed:#}");
+    // That of the first two.
+    let (printed, code) = tested(&host, &policy, &log);
+    assert_eq!((changed(&printed), code), (vec![format!("{c}: allowed refused")], 1), "{printed:#}");
+    assert_eq!(printed["changed"][0]["violations"][0]["rule"], "bind.source");
+    // One that asks for less of all: what is refused for certain needs nothing that is not known.
+    let narrow = granting.replacen("pids = \"unlimited\"", "pids = 65", 1);
+    let (printed, _) = tested(&host, &narrow, &log);
+    assert_eq!((unknown(&printed), &printed["unchanged"]), (0, &json!(2)), "{printed:#}");
+    assert_eq!(changed(&printed), [format!("{c}: allowed refused")], "64 and the init are 65");
+    let (printed, code) =
+        tested(&host, &granting.replacen("version = 1", "version = 1\nmode = \"audit\"", 1), &log);
+    assert_eq!(code, 3, "{printed:#}");
+    // For people.
+    host.dir.write("new.toml", &policy);
+    let ran =
+        host.pinfold(&["policy", "test", &host.dir.text("new.toml"), "--against", log.to_str().unwrap()]);
+    assert!(ran.out.ends_with("1 changed, 2 unchanged, 0 cannot be judged\n"), "{ran:?}");
+    assert!(ran.out.contains("refused  allowed") && ran.out.contains("rule bind.source"), "{ran:?}");
+}
+
+#[test]
+fn what_a_record_does_not_say_cannot_be_judged() {
+    let host = Host::new("redact = [\"environment\"]");
+    let policy = fs::read_to_string(host.dir.join("policy.toml")).unwrap();
+    let id = host.dir.id("c");
+    host.pinfold(&["sandbox", "--detach", "--name", &id, "--", "sleep", "100"]).ok();
+    host.pinfold(&["exec", &id, "true"]).ok();
+    host.pinfold(&["delete", "--force", &id]).ok();
+    let why = |log: &Path, policy: &str| -> Vec<String> {
+        let (printed, code) = tested(&host, policy, log);
+        assert_eq!(code, 3, "{printed:#}");
+        let each = printed["cannot_be_judged"].as_array().unwrap().iter();
+        each.map(|one| one["why"][0].as_str().unwrap().to_owned()).collect()
+    };
+    // The names of the variables are not there; an exec is judged beside its container.
+    let told = why(&host.file(), &policy);
+    assert!(told[0].contains("/process/env") && told[1].contains("exec is judged"), "{told:?}");
+    // Records of an older pinfold, records that were cut, and no records.
+    let edited = |change: &dyn Fn(&mut Value)| {
+        let mut record = host.of("intent", "sandbox").remove(0);
+        change(&mut record);
+        let record = record.as_object_mut().unwrap();
+        let hash = record.remove("hash").unwrap();
+        let start = serde_json::to_string(record).unwrap();
+        let start = start.strip_suffix('}').unwrap();
+        let hash = match hash.as_str() {
+            Some(letter @ ("x" | "0")) => letter.repeat(64),
+            _ => pinfold::audit::digest(start.as_bytes()),
+        };
+        let path = host.dir.join("edited.jsonl");
+        fs::write(&path, format!("{start},\"hash\":\"{hash}\"}}\n")).unwrap();
+        path
+    };
+    for (change, words) in [
+        (&|one: &mut Value| drop(one.as_object_mut().unwrap().remove("judged")) as _, "older pinfold"),
+        (&|one: &mut Value| one["judged"] = Value::Null, "too long"),
+        (&|one: &mut Value| one["altered"] = json!(["judged/masked_paths"]), "was cut"),
+        (&|one: &mut Value| one["judged"]["news"] = json!(1), "not understood"),
+        (&|one: &mut Value| one["judged"]["verb"] = json!("x"), "another verb"),
+        (&|one: &mut Value| one["policy"]["digests"] = json!(["a", "b"]), "--policy"),
+        (&|one: &mut Value| one["format"] = json!(2), "format 2"),
+        (&|one: &mut Value| one["hash"] = json!("x"), "no record"),
+        (&|one: &mut Value| one["hash"] = json!("0"), "was changed"),
+    ] as [(&dyn Fn(&mut Value), &str); 9]
+    {
+        let told = why(&edited(change), &policy);
+        assert!(told.len() == 1 && told[0].contains(words), "{words}: {told:?}");
+    }
 }
 
 #[test]

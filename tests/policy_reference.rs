@@ -13,7 +13,9 @@ use std::time::Duration;
 use pinfold::cgroup::{Amount, CgroupPath};
 use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
 use pinfold::plan::{IdMaps, IdRange};
-use pinfold::policy::{Document, Request, Verb, explain, judge};
+use pinfold::policy::{
+    Around, Document, Log, Policy, Recorded, Replayed, Request, Verb, Violation, explain, judge, select,
+};
 use pinfold::resolve::{Facts, Identity, Pinned};
 use pinfold::sys::caller::Caller;
 use pinfold::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
@@ -622,12 +624,95 @@ fn plain() -> Draft {
     draft::build(&spec, &Extras::oci(), &HostFacts::default()).unwrap()
 }
 
+/// Nearly everything.
+const LENIENT: &str = r#"
+version = 1
+root.directories = ["/image"]
+bind = [{ path = "/", access = "rw", floor = [], hard_links = true,
+    types = ["directory", "file", "socket", "fifo"] }]
+namespaces.new = []
+network.modes = ["none", "host", "joined"]
+user = { uids = ["0-4294967294"], gids = ["0-4294967294"], host_uids = ["0-4294967294"], host_gids = ["0-4294967294"] }
+capabilities.bounding = ["CAP_KILL", "CAP_NET_RAW", "CAP_SYS_ADMIN"]
+capabilities.permitted = ["CAP_KILL", "CAP_NET_RAW", "CAP_SYS_ADMIN"]
+process = { no_new_privs = false, environment = ["*"], oom_score_adj = -1000, labels = ["*"] }
+seccomp = { required = false, deny = [] }
+limits = { memory = "unlimited", swap = "unlimited", pids = "unlimited", cpu = "unlimited" }
+cgroups.path = ["/"]
+annotations = { allow = ["*", "org.systemd.property.*"], reports = ["/"] }
+profile.p.doors = ["create", "run"]
+profile.q.doors = ["create", "run"]
+"#;
+
+/// Launches that were judged again by another policy, on what a record of them says.
+#[derive(Debug, Default)]
+struct Again {
+    same: u32,
+    changed: u32,
+    now_allowed: u32,
+    unknown: u32,
+}
+
+impl Again {
+    /// Recorded under one policy; the other says of the record what it says of the launch, or that it cannot.
+    fn judged(
+        &mut self,
+        then: &Policy,
+        now: &Document,
+        (draft, facts, request): (&Draft, &Facts, &Request),
+        null: &OwnedFd,
+    ) {
+        let profile = then.profile.as_deref();
+        let grants = select(draft, request, then);
+        let around = Around { policy: then, grants: &grants, profile, sudo_unseen: false, hides_args: false };
+        let recorded = Recorded::of(draft, facts, request, around).unwrap();
+        let value = recorded.to_value().unwrap();
+        assert!(value.to_string().len() < 8192, "{value}");
+        let read = Recorded::from_value(&value).unwrap();
+        assert_eq!(read, recorded);
+        let names: Vec<_> = draft
+            .process
+            .iter()
+            .flat_map(|process| &process.env)
+            .map(|one| one.to_str().unwrap().to_owned())
+            .collect();
+        let log = Log { environment: Some(&names), policies: 1, ..Log::default() };
+        let direct = judge(draft, facts, request, Some(&now.clone().for_launch(profile)));
+        let of_both =
+            |all: &[Violation]| all.iter().map(|one| (one.rule.to_owned(), one.field.clone())).collect();
+        let (old, told): (Broken, Broken) =
+            (of_both(judge(draft, facts, request, Some(then)).violations()), of_both(direct.violations()));
+        match read.judge(now, log, null).unwrap() {
+            Replayed::Judged(word, violations) => {
+                let said: Broken = of_both(&violations);
+                assert_eq!(word, direct.name(), "{said:?}\n{told:?}\n{value:#}");
+                // The object of a bind that the host's rules hold back is not opened: what a profile says of it is not told.
+                assert!(said.is_subset(&told), "{said:?}\n{told:?}\n{value:#}");
+                assert!(
+                    told.difference(&said).all(|(rule, _)| rule.starts_with("bind.")),
+                    "{said:?}\n{told:?}"
+                );
+                let count = if old == told { &mut self.same } else { &mut self.changed };
+                *count += 1;
+                self.now_allowed += u32::from(word == "allowed" && !old.is_empty());
+            }
+            Replayed::Unknown(why) => {
+                // Only what would pass may hang on what is not known.
+                assert!(told.is_empty(), "{why:?}: {told:?}");
+                self.unknown += 1;
+            }
+        }
+    }
+}
+
 #[test]
 fn the_judge_says_what_the_document_says() {
     let null = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut draft = plain();
     let (mut allowed, mut cases) = (0_u32, 0_u32);
+    let (mut before, mut again) = (None, Again::default());
+    let lenient = Document::parse("lenient", LENIENT).unwrap();
     for _ in 0..POLICIES {
         let (host, profile) = (layer(&mut dice), layer(&mut dice));
         let required = dice.below(4) == 0;
@@ -680,9 +765,15 @@ fn the_judge_says_what_the_document_says() {
                 assert_eq!(explained, verdict);
                 assert!(decisions.iter().any(|decision| decision.kept));
             }
+            if cases % 5 == 0 {
+                let other = before.as_ref().filter(|_| cases % 2 == 0).unwrap_or(&lenient);
+                again.judged(policy, other, (&draft, &facts, &request), &null);
+            }
             allowed += u32::from(said.is_empty());
             cases += 1;
         }
+        before = Some(document);
     }
+    assert!(again.changed > 10_000 && again.now_allowed > 1000, "{again:?}");
     assert!(cases >= 100_000 && allowed > 50, "{cases} cases, {allowed} of them allowed");
 }

@@ -10,7 +10,7 @@ const LONGEST_LIST: usize = 128;
 /// longest line: a text may grow sixfold when it is escaped.
 const LARGEST: usize = super::record::LONGEST - 1024;
 /// What is left out first where all of it together is too much.
-const SPARE: [&str; 6] = ["request", "argv", "changes", "binds", "verdict", "caller"];
+const SPARE: [&str; 6] = ["judged", "argv", "changes", "binds", "verdict", "caller"];
 
 /// Cuts what is too long.
 pub fn bound(mut body: Map<String, Value>) -> Map<String, Value> {
@@ -97,7 +97,7 @@ mod tests {
         for text in ["x", "\u{1}", "é", "\u{1f600}", "\"", "\u{7f}"] {
             let many = vec![text.repeat(4000); 4000];
             let all = json!({
-                "kind": "intent", "argv": many, "binds": many, "request": {"a": many, "b": many},
+                "kind": "intent", "argv": many, "binds": many, "judged": {"a": many, "b": many},
                 "verdict": {"violations": many}, "changes": many, "caller": {"exe": text.repeat(9000)},
                 "container": text.repeat(9000),
             });

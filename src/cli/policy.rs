@@ -35,6 +35,21 @@ pub enum PolicyWhat {
         #[arg(long)]
         json: bool,
     },
+    /// Say which launches of the past would get another verdict
+    ///
+    /// Every launch of an audit log is judged again, by the same judge, on what its record says. Exit code: 0 if
+    /// none changes, 1 if some do, 3 if none of those changes that can be judged.
+    Test {
+        /// The policy (default: the host's)
+        #[arg(value_name = "FILE", value_parser = os::<HostPath>())]
+        file: Option<HostPath>,
+        /// The log
+        #[arg(long, value_name = "AUDIT_LOG", value_parser = os::<HostPath>())]
+        against: HostPath,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Say what is wrong or dangerous in a policy file
     ///
     /// Without FILE it is the host's, and whether it can be trusted is checked too. Exit code: 0, or 1 if

@@ -42,7 +42,7 @@ pub fn host_log() -> Result<Place> {
 }
 
 /// What is read: opened, with its size when no append was under way.
-struct Opened {
+pub struct Opened {
     name: String,
     lines: std::io::Take<BufReader<File>>,
 }
@@ -62,7 +62,10 @@ impl Opened {
     }
 
     /// A copy somewhere else, which is nobody's to trust: it is only read.
-    fn named(path: &HostPath) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no regular file.
+    pub fn named(path: &HostPath) -> Result<Self> {
         use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
@@ -76,8 +79,16 @@ impl Opened {
         }
     }
 
+    /// Its name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The next line with its end; of one that is longer than any record, a piece.
-    fn next(&mut self, line: &mut Vec<u8>) -> Result<bool> {
+    ///
+    /// # Errors
+    /// read(2).
+    pub fn next(&mut self, line: &mut Vec<u8>) -> Result<bool> {
         line.clear();
         let longest = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_mul(2);
         let read = (&mut self.lines).take(longest).read_until(b'\n', line).call("read").on(&self.name)?;

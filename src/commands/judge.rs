@@ -14,7 +14,9 @@ use crate::cli::Global;
 use crate::draft::{Draft, DraftHook, PROFILE, Process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Grants;
-use crate::policy::{self, Decision, Document, Policy, Request, Verb, Verdict, trusted};
+use crate::policy::{
+    self, Around, Decision, Document, Policy, Recorded, Redacted, Request, Verb, Verdict, trusted,
+};
 use crate::resolve::{self, Facts};
 use crate::state::{BindIdentity, BindKind, State, StateRoot, Status};
 use crate::sys::caller::present;
@@ -26,6 +28,8 @@ const LARGEST: usize = 1 << 20;
 pub struct Judge<'g> {
     global: &'g Global,
     policy: Option<Policy>,
+    /// The profile that the launch names.
+    chosen: Option<String>,
 }
 
 /// A Draft whose objects are opened, and that was allowed.
@@ -99,7 +103,7 @@ impl<'g> Judge<'g> {
                 Some(document.for_launch(profile))
             }
         };
-        Ok(Self { global, policy })
+        Ok(Self { global, policy, chosen: profile.map(str::to_owned) })
     }
 
     /// For a launch, whose profile `field` chooses.
@@ -161,28 +165,24 @@ impl<'g> Judge<'g> {
         request: &Request,
         trail: &mut Trail<'_>,
     ) -> Result<Judged> {
-        let (facts, verdict) = self.verdict(&draft, base, request)?;
+        let (facts, grants) = self.pin(&draft, base, request)?;
+        let verdict = policy::judge(&draft, &facts, request, self.policy());
+        if let Some(policy) = self.policy().filter(|_| trail.is_on()) {
+            let around = Around {
+                policy,
+                grants: &grants,
+                profile: self.chosen.as_deref(),
+                sudo_unseen: caller::is_unseen(),
+                hides_args: trail.redacts(Redacted::Argv),
+            };
+            trail.keeps(Recorded::of(&draft, &facts, request, around).as_ref())?;
+        }
         trail.judged(&draft, Some(&facts), &verdict);
         self.enforce(verdict)?;
         Ok(Judged { draft: with_files(draft, &facts), facts })
     }
 
-    /// The verdict on a launch, and what was opened for it.
-    ///
-    /// # Errors
-    /// A path that cannot be opened.
-    pub fn verdict(
-        &self,
-        draft: &Draft,
-        base: BorrowedFd<'_>,
-        request: &Request,
-    ) -> Result<(Facts, Verdict)> {
-        let facts = self.pin(draft, base, request)?;
-        let verdict = policy::judge(draft, &facts, request, self.policy());
-        Ok((facts, verdict))
-    }
-
-    /// The same, with the rule that decided each part.
+    /// The verdict on a launch with the rule that decided each part, and what was opened for it.
     ///
     /// # Errors
     /// A path that cannot be opened.
@@ -192,17 +192,17 @@ impl<'g> Judge<'g> {
         base: BorrowedFd<'_>,
         request: &Request,
     ) -> Result<(Facts, Vec<Decision>, Verdict)> {
-        let facts = self.pin(draft, base, request)?;
+        let (facts, _) = self.pin(draft, base, request)?;
         let (decisions, verdict) = policy::explain(draft, &facts, request, self.policy());
         Ok((facts, decisions, verdict))
     }
 
-    fn pin(&self, draft: &Draft, base: BorrowedFd<'_>, request: &Request) -> Result<Facts> {
+    fn pin(&self, draft: &Draft, base: BorrowedFd<'_>, request: &Request) -> Result<(Facts, Grants)> {
         let grants = self
             .policy
             .as_ref()
             .map_or_else(Grants::default, |policy| policy::select(draft, request, policy));
-        resolve::pin(draft, base, &grants)
+        Ok((resolve::pin(draft, base, &grants)?, grants))
     }
 
     /// Judges a further program of a container.

@@ -1,7 +1,7 @@
 //! One file per verb, each a short story.
 
 mod agent;
-mod audit;
+pub mod audit;
 mod output;
 
 pub mod bundle;

@@ -207,7 +207,8 @@ fn can_loosen(expected: &Expected) -> bool {
     expected.new_namespaces.contains(&"user") && expected.bounding & 1 << CAP_SYS_ADMIN != 0
 }
 
-fn seccomp_digest(plan: &Plan) -> Option<String> {
+/// Of the filter that the program is under.
+pub fn seccomp_digest(plan: &Plan) -> Option<String> {
     use sha2::{Digest, Sha256};
     let filter = plan.steps.iter().find_map(|planned| match &planned.step {
         Step::EarlySeccomp(filter, _) | Step::LateSeccomp(filter, _) => Some(filter),

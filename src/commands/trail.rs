@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::report::seccomp_digest;
 use super::{judge, log};
 use crate::audit::{Caller, Log, Place};
 use crate::cgroup::Counters;
@@ -13,7 +14,7 @@ use crate::draft::Draft;
 use crate::error::{Call, Error, Kind, Result};
 use crate::launch::{Ended, Outcome};
 use crate::plan::{Plan, digest};
-use crate::policy::{AuditRules, Destination, Document, Mode, Policy, Redacted, Verdict, trusted};
+use crate::policy::{AuditRules, Destination, Document, Mode, Policy, Recorded, Redacted, Verdict, trusted};
 use crate::resolve::{Facts, Identity};
 use crate::state::{self, State};
 use crate::sys;
@@ -218,6 +219,16 @@ impl<'g> Trail<'g> {
         self.said(verdict);
     }
 
+    /// What the judge read, so that the launch can be judged again; `None` for one that JSON cannot say.
+    ///
+    /// # Errors
+    /// None in practice: serde_json.
+    pub fn keeps(&mut self, recorded: Option<&Recorded>) -> Result<()> {
+        let value = recorded.map(Recorded::to_value).transpose();
+        self.asks("judged", json!(value.map_err(|error| Error::internal(error.to_string()))?));
+        Ok(())
+    }
+
     /// The verdict.
     pub fn said(&mut self, verdict: &Verdict) {
         let hides = self.redacts(Redacted::Environment);
@@ -230,7 +241,8 @@ impl<'g> Trail<'g> {
         self.asks("verdict", json!({"kind": verdict.name(), "violations": violations}));
     }
 
-    fn redacts(&self, what: Redacted) -> bool {
+    /// Whether this is kept out of the log.
+    pub fn redacts(&self, what: Redacted) -> bool {
         self.log.as_ref().is_some_and(|(_, rules)| rules.redact.contains(&what))
     }
 
@@ -262,6 +274,7 @@ impl<'g> Trail<'g> {
         let Some((log, rules)) = &self.log else { return Ok(None) };
         if let Some(plan) = plan {
             self.asked.insert("plan_digest".to_owned(), digest(plan).into());
+            self.asked.insert("seccomp_digest".to_owned(), json!(seccomp_digest(plan)));
         }
         let mut body = self.named();
         body.extend(self.asked.clone());

@@ -39,6 +39,11 @@ pub fn is_kernel_filesystem(fs_magic: i64) -> bool {
     KERNEL_FILESYSTEMS.iter().any(|(magic, _)| *magic == fs_magic)
 }
 
+/// Whether this is such a filesystem, by its name.
+pub(super) fn is_kernel_type(name: &str) -> bool {
+    KERNEL_FILESYSTEMS.iter().any(|(_, known)| *known == name)
+}
+
 /// Directories that are one door to the whole host: a socket is connected to through a
 /// read-only mount as well (unix(7)).
 const HOST_DOORS: &[(&str, &str)] = &[
@@ -82,8 +87,7 @@ pub(super) fn judge(draft: &Draft, facts: &Facts) -> Verdict {
 pub(super) fn kernel_filesystem(pinned: &Pinned) -> Option<String> {
     let source = &pinned.identity;
     let on = KERNEL_FILESYSTEMS.iter().find(|(magic, _)| *magic == source.fs_magic);
-    let below =
-        pinned.below.iter().find(|mount| KERNEL_FILESYSTEMS.iter().any(|(_, name)| *name == mount.fs_type));
+    let below = pinned.below.iter().find(|mount| is_kernel_type(&mount.fs_type));
     on.map(|(_, kind)| format!("{} lies on {kind}", source.path.display()))
         .or_else(|| below.map(|mount| format!("{} below it is {}", mount.place.display(), mount.fs_type)))
 }
@@ -147,7 +151,7 @@ fn is_root(uid: u32) -> bool {
 
 /// A bind brings along what is mounted below its source.
 fn judge_below(field: &str, below: &[Submount]) -> Option<Violation> {
-    let is_kernel = |mount: &&Submount| KERNEL_FILESYSTEMS.iter().any(|(_, name)| *name == mount.fs_type);
+    let is_kernel = |mount: &&Submount| is_kernel_type(&mount.fs_type);
     let found = below.iter().find(is_kernel)?;
     let asked = format!("{} below it is {}", found.place.display(), found.fs_type);
     violation("default.bind.kernel-fs-below", field, asked, "directories without such a mount below them")

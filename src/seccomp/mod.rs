@@ -31,6 +31,7 @@ pub use flags::Flag;
 pub use json::Host;
 pub use profile::{Profile, Rule};
 pub use program::{CallSite, Denial, Program};
+pub use table::Call;
 
 #[cfg(test)]
 mod tests;

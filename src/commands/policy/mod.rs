@@ -1,6 +1,7 @@
-//! `policy init | check | lint`.
+//! `policy init | check | test | lint`.
 
 mod check;
+mod test;
 
 use super::{output, text_file};
 use crate::cli::{Global, PolicyArgs, PolicyWhat};
@@ -20,11 +21,13 @@ pub fn run(global: &Global, args: &PolicyArgs) -> Result<ExitCode> {
     match &args.what {
         PolicyWhat::Init => output::print(START).map(|()| ExitCode::SUCCESS),
         PolicyWhat::Check { bundle, explain, json } => check::run(global, bundle.as_ref(), *explain, *json),
+        PolicyWhat::Test { file, against, json } => test::run(file.as_ref(), against, *json),
         PolicyWhat::Lint { file } => lint_file(file.as_ref()),
     }
 }
 
-fn lint_file(file: Option<&HostPath>) -> Result<ExitCode> {
+/// The policy in a file, or the host's, with its name.
+fn document(file: Option<&HostPath>) -> Result<(String, Document)> {
     let (name, text) = match file {
         Some(path) => {
             let text = text_file::read(path.as_path(), LARGEST)?;
@@ -37,6 +40,11 @@ fn lint_file(file: Option<&HostPath>) -> Result<ExitCode> {
         }
     };
     let document = Document::parse(&name, &text).map_err(|error| error.kind(Kind::PolicyRefused))?;
+    Ok((name, document))
+}
+
+fn lint_file(file: Option<&HostPath>) -> Result<ExitCode> {
+    let (name, document) = document(file)?;
     let findings = lint(&document);
     let lines: String = findings.iter().map(|finding| format!("{name}:{finding}\n")).collect();
     output::print(&lines)?;

@@ -1,5 +1,6 @@
 //! Which rule judges each part of a Draft. A part that is new does not compile here: it is
-//! judged first, or refused while a policy stands.
+//! judged first, or refused while a policy stands. What is judged belongs into `policy/recorded` too, for who
+//! judges the launch again.
 
 #![expect(dead_code, reason = "the compiler reads it: a pattern must name every field")]
 

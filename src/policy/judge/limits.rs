@@ -65,7 +65,7 @@ fn rates(io: &IoMax) -> [Option<Amount>; 4] {
 }
 
 /// A rate without bound is no throttle.
-fn throttles(io: &IoMax) -> bool {
+pub(in crate::policy) fn throttles(io: &IoMax) -> bool {
     rates(io).into_iter().any(|rate| finite(rate).is_some())
 }
 
@@ -124,7 +124,7 @@ fn asked((rule, field): (&'static str, &'static str), value: Option<u64>) -> Ask
     Asked { rule, field, value }
 }
 
-fn finite(amount: Option<Amount>) -> Option<u64> {
+pub(in crate::policy) fn finite(amount: Option<Amount>) -> Option<u64> {
     match amount {
         Some(Amount::Value(value)) => Some(value),
         Some(Amount::Max) | None => None,

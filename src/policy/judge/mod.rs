@@ -20,7 +20,9 @@ mod user;
 use std::fmt::Display;
 use std::path::PathBuf;
 
+pub(super) use limits::{finite, throttles};
 pub use seccomp::lets_run;
+pub(super) use seccomp::those_that_run;
 
 use super::document::{Layer, Policy};
 use super::request::Request;

@@ -1,5 +1,7 @@
 //! `[seccomp]`, `[landlock]`.
 
+use std::collections::HashMap;
+
 use super::Bench;
 use crate::draft::Draft;
 use crate::policy::rules::At;
@@ -32,9 +34,10 @@ pub(super) fn seccomp(bench: &mut Bench<'_>, draft: &Draft) {
             if let Some(known) = &rules.profiles {
                 by_digest(bench, known, profile);
             }
+            let may_run = those_that_run(profile);
             for name in rules.deny.iter().flat_map(|at| &at.value) {
                 let line = rules.deny.as_ref().map_or(0, |at| at.line);
-                let runs = lets_run(profile, name);
+                let runs = may_run(name);
                 let asked = format!("{name} {}", if runs { "may run" } else { "is denied" });
                 bench.decide(!runs, line, "seccomp.deny", FIELD, asked, "denied, whatever its arguments");
             }
@@ -72,18 +75,31 @@ fn by_digest(bench: &mut Bench<'_>, known: &At<Vec<String>>, profile: &Profile) 
 /// Whether some rule, for some arguments, lets a call run: stricter than what the filter may
 /// come to, never milder.
 pub fn lets_run(profile: &Profile, name: &str) -> bool {
-    let x86 = Arch::NATIVE == Some(Arch::X86) || profile.architectures.contains(&Arch::X86);
-    named(profile, name)
-        || (x86 && is_multiplexed(name) && MULTIPLEXERS.iter().any(|through| named(profile, through)))
+    those_that_run(profile)(name)
 }
 
-fn named(profile: &Profile, name: &str) -> bool {
+/// The same, for many calls: the rules are gone through once.
+pub(in crate::policy) fn those_that_run(profile: &Profile) -> impl Fn(&str) -> bool {
     let runs =
         |action: Action| matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify);
-    let mut about = profile.rules.iter().filter(|rule| rule.calls.iter().any(|call| call.name == name));
-    let stopped = |rule: &crate::seccomp::Rule| rule.conditions.is_empty() && !runs(rule.action);
-    let allowed = about.clone().any(|rule| runs(rule.action));
-    allowed || (runs(profile.default_action) && !about.any(stopped))
+    // Whether some rule lets it run, and whether one stops it whatever its arguments are.
+    let mut said: HashMap<&'static str, (bool, bool)> = HashMap::new();
+    for rule in &profile.rules {
+        let (allows, stops) = (runs(rule.action), rule.conditions.is_empty() && !runs(rule.action));
+        for call in &rule.calls {
+            let (allowed, stopped) = said.entry(call.name).or_default();
+            (*allowed, *stopped) = (*allowed || allows, *stopped || stops);
+        }
+    }
+    let by_default = runs(profile.default_action);
+    let x86 = Arch::NATIVE == Some(Arch::X86) || profile.architectures.contains(&Arch::X86);
+    move |name| {
+        let named = |name: &str| {
+            let (allowed, stopped) = said.get(name).copied().unwrap_or_default();
+            allowed || (by_default && !stopped)
+        };
+        named(name) || (x86 && is_multiplexed(name) && MULTIPLEXERS.into_iter().any(named))
+    }
 }
 
 /// Calls that socketcall(2) and ipc(2) make too.
