@@ -23,7 +23,7 @@ bindir  := $(DESTDIR)$(PREFIX)/bin
 libexec := $(DESTDIR)$(PREFIX)/libexec/pinfold
 datadir := $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help build check deny test vm vm-systemd vm-selinux soak faults fuzz bench install uninstall clean
+.PHONY: help build check deny test vm vm-systemd vm-selinux soak faults escape escape-peers fuzz bench install uninstall clean
 
 help:
 	@echo 'make build      the static binaries, below $(TARGET_DIR)'
@@ -35,6 +35,7 @@ help:
 	@echo 'make vm-selinux only those in the virtual machine that enforces SELinux'
 	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
 	@echo 'make faults     every system call of a launch failing in turn, and the table of what it came to'
+	@echo 'make escape     attacks on RUNTIME=PATH, or on this pinfold; make escape-peers: on runc and crun, new and old'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      comparison with crun, runc, bubblewrap, umoci and tar'
 	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR= BINARY='
@@ -90,6 +91,17 @@ faults:
 	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test faults
 	sort -u $(TARGET_DIR)/$(HOST)/tmp/faults-*.tsv >$(TARGET_DIR)/faults.tsv
 	awk -F '\t' '$$1 != "verb" { n[$$1 " " $$4] += $$5 } END { for (k in n) print n[k], k }' $(TARGET_DIR)/faults.tsv | sort -k 2
+
+# Attacks on pinfold, or on any other OCI runtime.
+escape:
+	cargo build --profile release-fast --locked
+	$(FAST) selftest escapes $(if $(RUNTIME),--runtime $(RUNTIME))
+
+# The same on those of Debian sid, and on those of Debian 12 as controls.
+escape-peers:
+	tests/setup.sh peers old
+	cargo build --profile release-fast --locked
+	tests/escape/peers.sh $(FAST)
 
 fuzz:
 	cd fuzz && for target in $$(cargo +nightly fuzz list); do \

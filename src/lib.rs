@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod cli;
+pub mod selftest;
 pub mod registry;
 pub mod image;
 pub mod audit;

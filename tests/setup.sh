@@ -1,7 +1,7 @@
 #!/bin/bash
 # Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
 #
-#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [registry]     (none: host, vm, guest and clients)
+#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [old] [registry]     (none: host, vm, guest and clients)
 #
 #   host    packages that the tests call, by apt, on this machine
 #   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
@@ -11,6 +11,7 @@
 #   registry  docker-registry and skopeo of Debian sid with sid's libc, unpacked into target/peers/registry
 #   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid;
 #           umoci and skopeo in a tree of their own, target/peers/images
+#   old     crun and runc of Debian 12, whose weaknesses are published and fixed since, into target/peers/old
 #
 # It may be run as often as wanted: what is there already costs no network access and no time.
 # The mirror is the one this machine's own apt sources name.
@@ -42,6 +43,7 @@ host_packages=(
 )
 registry_packages=(docker-registry skopeo)
 peer_packages=(crun runc bubblewrap)
+old_packages=(crun runc)
 # What the VM boots where systemd is pid 1: no recommended packages, no udev, no firmware.
 guest_packages=(
     systemd dbus dbus-user-session libpam-systemd libpam-modules libpam-runtime login passwd # pid 1, its bus, sessions
@@ -200,6 +202,14 @@ fetch_registry() {
     mv "$folder.new" "$folder"
 }
 
+fetch_old() {
+    local folder=$target/peers/old
+    [ -d "$folder" ] && return
+    echo "setup: fetching ${old_packages[*]} of Debian 12"
+    download bookworm "${old_packages[@]}"
+    unpack "$folder" "$target/cache/debs/bookworm"/*.deb
+}
+
 # A root file system in which programs can be started, without any package's own scripts: what those
 # would have made is made here.
 fetch_clients() {
@@ -275,7 +285,8 @@ for part in "$@"; do
         fetch_peers
         fetch_image_tools
         ;;
+    old) fetch_old ;;
     registry) fetch_registry ;;
-    *) die "unknown part: $part (host, vm, guest, clients, peers, registry)" ;;
+    *) die "unknown part: $part (host, vm, guest, clients, peers, old, registry)" ;;
     esac
 done

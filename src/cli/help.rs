@@ -29,6 +29,7 @@ Understand:
   explain     Print what a launch would do, step by step
   lint        Say what is dangerous in a bundle's configuration
   doctor      Check whether this host can run sandboxes, and say how to fix it
+  selftest    Try to escape from containers, of this runtime or of another
 
 Rule:
   policy      Write and check the host's policy, and judge bundles by it

@@ -16,6 +16,7 @@ mod others;
 mod policy;
 mod pull;
 mod sandbox;
+mod selftest;
 mod update;
 
 pub mod version;
@@ -40,6 +41,7 @@ pub use sandbox::{
     DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, DEFAULT_SHM, FileArgs, IdentityArgs, LifeArgs, LimitArgs,
     MountList, MountRequest, PrivilegeArgs, ProcessArgs, SandboxArgs,
 };
+pub use selftest::{EscapesArgs, SelftestArgs, SelftestWhat};
 pub use update::UpdateArgs;
 
 use std::ffi::OsString;
@@ -129,6 +131,8 @@ pub enum Verb {
     Lockdown(LockdownArgs),
     /// Check whether this host can run sandboxes, and say how to fix it
     Doctor(DoctorArgs),
+    /// Try to escape from containers, of this runtime or of another
+    Selftest(SelftestArgs),
     /// Remove what dead launches left behind
     Gc(GcArgs),
     /// Print the completion script of a shell
@@ -166,6 +170,7 @@ impl Verb {
             Self::Audit(_) => "audit",
             Self::Lockdown(_) => "lockdown",
             Self::Doctor(_) => "doctor",
+            Self::Selftest(_) => "selftest",
             Self::Gc(_) => "gc",
             Self::Completion(_) => "completion",
             Self::Man(_) => "man",

@@ -86,6 +86,7 @@ fn every_verb_knows_its_own_name() {
         "audit head",
         "lockdown",
         "doctor",
+        "selftest escapes",
         "gc",
         "completion bash",
         "man",

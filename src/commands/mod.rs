@@ -47,6 +47,7 @@ pub mod report_place;
 pub mod resources;
 pub mod run;
 pub mod sandbox;
+pub mod selftest;
 pub mod sockets;
 pub mod spec;
 pub mod start;
@@ -114,6 +115,7 @@ fn verb(cli: &Cli) -> Result<ExitCode> {
         Verb::Audit(args) => audit::run(args),
         Verb::Lockdown(args) => lockdown::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Selftest(args) => selftest::run(args),
         Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),
         Verb::Man(args) => man::run(args),

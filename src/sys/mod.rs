@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 pub mod arguments;
+pub mod attempt;
 pub mod bpf;
 pub mod caller;
 pub mod caps;

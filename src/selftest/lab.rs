@@ -1,0 +1,266 @@
+//! The lab: namespaces, a tmpfs, canaries of its own; then each attack, and its control.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
+
+use super::attacks::{ATTACKS, Attack, Way};
+use super::case::{CANARY, Case, MARKER, WORDS, make};
+use super::races;
+use super::report::{Outcome, Report, Seen};
+use crate::error::{Call, Context, Error, Result};
+use crate::sys;
+
+/// A key that nobody else uses in the lab's IPC namespace.
+const SEGMENT: u32 = 0x7069_6e66;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The runtime; pinfold itself where none is named.
+    pub runtime: Option<PathBuf>,
+    /// These attacks alone.
+    pub only: Vec<String>,
+}
+
+/// The lab.
+#[derive(Debug)]
+pub(super) struct Lab {
+    dir: PathBuf,
+    /// The program of the runtime, and the copy of it that is attacked.
+    original: PathBuf,
+    /// Open for as long as the lab is.
+    _kept: (UnixListener, OwnedFd),
+}
+
+/// Runs this program again in namespaces of its own, where [`inside`] goes on.
+///
+/// # Errors
+/// unshare(2) and what it takes to start a program.
+pub fn enter(arguments: &[&str]) -> Result<std::process::ExitStatus> {
+    let dir = nix::unistd::mkdtemp("/tmp/pinfold-selftest-XXXXXX").call("mkdtemp")?;
+    let flags = CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWUTS;
+    let own = std::env::current_exe().call("readlink").on("/proc/self/exe")?;
+    nix::sched::unshare(flags).call("unshare").map_err(|error| error.hint("the lab needs root"))?;
+    let status = Command::new(own).args(arguments).arg("--inside").arg(&dir).status().call("execve");
+    // The lab's tmpfs went with its mount namespace.
+    fs::remove_dir(&dir).call("rmdir").on(dir.display())?;
+    status
+}
+
+/// The attacks, in the namespaces that [`enter`] made.
+///
+/// # Errors
+/// Outside of them; what keeps the lab from being built.
+pub fn inside(dir: &Path, options: &Options) -> Result<Report> {
+    if std::process::id() != 1 {
+        return Err(Error::usage("the lab is entered by `selftest escapes` alone").field("--inside"));
+    }
+    let lab = Lab::build(dir, options)?;
+    let mut report = Report::new(lab.original.display().to_string(), lab.version());
+    let asked = |attack: &&Attack| options.only.is_empty() || options.only.iter().any(|id| id == attack.id);
+    for (number, attack) in ATTACKS.iter().enumerate().filter(|(_, attack)| asked(attack)) {
+        let attacked = lab.carry_out(attack, number, false)?;
+        let control = lab.carry_out(attack, number, true)?;
+        report.add(attack, attacked, control);
+    }
+    Ok(report)
+}
+
+impl Lab {
+    fn build(dir: &Path, options: &Options) -> Result<Self> {
+        let own = std::env::current_exe().call("readlink").on("/proc/self/exe")?;
+        let original = options.runtime.clone().unwrap_or_else(|| own.clone());
+        // The process that waits stays in the mounts of the machine.
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).call("unshare")?;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None, Path::new("/"), None, private)?;
+        mount(Some("proc"), Path::new("/proc"), Some("proc"), MsFlags::empty())?;
+        mount(Some("lab"), dir, Some("tmpfs"), MsFlags::empty())?;
+        for name in ["outside", "vol", "dev", "fake/sys/net/ipv4", "swap/source", "state"] {
+            make(&dir.join(name))?;
+        }
+        let leaked = leak(&dir.join("outside"))?;
+        write(&dir.join("outside/marker"), CANARY)?;
+        write(&dir.join(MARKER), WORDS)?;
+        write(&dir.join("vol/file"), "")?;
+        write(&dir.join("fake/sys/net/ipv4/ip_forward"), "0\n")?;
+        symlink("/proc/sys/kernel/core_pattern", dir.join("dev/null")).call("symlink")?;
+        let probe = dir.join("probe");
+        fs::copy(&own, &probe).call("copy").on(probe.display())?;
+        sys::attempt::make_segment(SEGMENT).call("shmget")?;
+        let word = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = std::ffi::CString::new(word).map_err(|error| Error::internal(error.to_string()))?;
+        // Without keyrings in the kernel nothing can leak.
+        if let Err(errno) = sys::keyctl::join_named_keyring(&name)
+            && errno != nix::errno::Errno::ENOSYS
+        {
+            return Err(Error::call("keyctl", errno));
+        }
+        let address = SocketAddr::from_abstract_name(word).call("bind")?;
+        let listener = UnixListener::bind_addr(&address).call("bind")?;
+        let lab = Self { dir: dir.to_owned(), original, _kept: (listener, leaked) };
+        lab.renew_runtime()?;
+        Ok(lab)
+    }
+
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub(super) fn outside(&self) -> PathBuf {
+        self.place("outside")
+    }
+
+    pub(super) fn runtime(&self) -> PathBuf {
+        self.place("runtime")
+    }
+
+    pub(super) fn original(&self) -> &Path {
+        &self.original
+    }
+
+    fn word(&self) -> String {
+        self.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    fn version(&self) -> String {
+        let output = Command::new(self.runtime()).arg("--version").output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        text.unwrap_or_default().lines().next().unwrap_or("unknown").to_owned()
+    }
+
+    /// What is attacked is a copy.
+    fn renew_runtime(&self) -> Result<()> {
+        let copy = self.runtime();
+        match fs::remove_file(&copy) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).call("unlink"),
+            _ => {}
+        }
+        fs::copy(&self.original, &copy).call("copy").on(self.original.display()).map(drop)
+    }
+
+    /// One attack, or its weakened control.
+    fn carry_out(&self, attack: &Attack, number: usize, weakened: bool) -> Result<Seen> {
+        let id = format!("{}-{number}{}", self.word(), if weakened { "w" } else { "a" });
+        let program: Vec<String> = attack.program.iter().map(|word| self.fill(word)).collect();
+        let program: Vec<&str> = program.iter().map(String::as_str).collect();
+        let mut case = Case::new(self.place(&id), &self.place("probe"), &program)?;
+        (attack.arm)(self, &mut case)?;
+        if weakened {
+            (attack.weaken)(self, &mut case)?;
+        }
+        case.write()?;
+        let seen = races::carry_out(self, attack, &mut case, &id, weakened)?;
+        let broken = self.broken(attack.way)?;
+        self.mend(attack.way)?;
+        fs::remove_dir_all(&case.bundle).call("rmdir").on(case.bundle.display())?;
+        Ok(broken.unwrap_or(seen))
+    }
+
+    /// The lab's own words in a probe's arguments.
+    fn fill(&self, word: &str) -> String {
+        match word {
+            "OUTSIDE" => self.outside().display().to_string(),
+            "WORD" => self.word(),
+            "SEGMENT" => SEGMENT.to_string(),
+            "DISK" => disk(),
+            other => other.to_owned(),
+        }
+    }
+
+    /// Whether a canary tells of an escape.
+    fn broken(&self, way: Way) -> Result<Option<Seen>> {
+        let mut signs = vec![];
+        let names = fs::read_dir(self.outside()).call("getdents")?.flatten();
+        let more = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let more: Vec<_> = more.filter(|name| name != "marker").collect();
+        if !more.is_empty() {
+            signs.push(format!("made outside: {}", more.join(" ")));
+        }
+        if read(&self.place("outside/marker"))? != CANARY {
+            signs.push("the canary was written to".to_owned());
+        }
+        if read(&self.place("fake/sys/net/ipv4/ip_forward"))? != "0\n" {
+            signs.push("a setting was written to a file of the attacker's".to_owned());
+        }
+        let same = || -> Result<bool> {
+            Ok(fs::read(self.runtime()).call("read")? == fs::read(&self.original).call("read")?)
+        };
+        if way == Way::Exec && !same()? {
+            signs.push("the runtime's program was changed".to_owned());
+        }
+        let escaped = |evidence| Seen { outcome: Outcome::Escaped, evidence };
+        Ok((!signs.is_empty()).then(|| escaped(signs.join("; "))))
+    }
+
+    /// As it was before.
+    fn mend(&self, way: Way) -> Result<()> {
+        for entry in fs::read_dir(self.outside()).call("getdents")?.flatten() {
+            let made = entry.path();
+            let gone = match entry.file_type().call("getdents")?.is_dir() {
+                true => fs::remove_dir_all(&made),
+                false => fs::remove_file(&made),
+            };
+            gone.call("unlink").on(made.display())?;
+        }
+        write(&self.place("outside/marker"), CANARY)?;
+        write(&self.place("fake/sys/net/ipv4/ip_forward"), "0\n")?;
+        match way {
+            Way::Exec => self.renew_runtime(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The runtime with these words, its output in files of the lab.
+    pub(super) fn call(&self, words: &[&str], log: &str) -> Result<Command> {
+        let file = |end: &str| File::create(self.place(&format!("{log}.{end}"))).call("open");
+        let mut command = Command::new(self.runtime());
+        command.arg("--root").arg(self.place("state")).args(words).current_dir(&self.dir);
+        command.stdin(Stdio::null()).stdout(file("out")?).stderr(file("err")?);
+        Ok(command)
+    }
+}
+
+fn mount(source: Option<&str>, place: &Path, kind: Option<&str>, flags: MsFlags) -> Result<()> {
+    let none: Option<&str> = None;
+    nix::mount::mount(source, place, kind, flags, none).call("mount").on(place.display())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).call("write").on(file.display())
+}
+
+pub(super) fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).call("read").on(file.display())
+}
+
+/// A descriptor of the host's that every runtime inherits: a directory, and not close-on-exec. It is
+/// the first that is opened, so 3.
+fn leak(directory: &Path) -> Result<OwnedFd> {
+    let file = OwnedFd::from(File::open(directory).call("open").on(directory.display())?);
+    let inherited = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+    nix::fcntl::fcntl(file.as_fd(), inherited).call("fcntl")?;
+    Ok(file)
+}
+
+/// Numbers of the first disk (proc_partitions(5)); of none where there is none.
+fn disk() -> String {
+    let text = fs::read_to_string("/proc/partitions").unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (major, minor) = (words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?);
+        Some(format!("{major}:{minor}"))
+    });
+    lines.next().unwrap_or_default()
+}

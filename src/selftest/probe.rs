@@ -1,0 +1,349 @@
+//! What runs inside the container: one attempt, and a line on stdout that begins with `escaped: ` or
+//! `held: `. Without the marker of the lab at its root it does nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::case::{CANARY, MARKER, WORDS};
+use crate::sys;
+use crate::sys::attempt::{Attempt, attempt};
+
+/// What an attempt came to.
+type Found = std::result::Result<String, String>;
+
+/// Runs the probe of this name.
+pub fn run(name: &str, args: &[String]) -> String {
+    // The one attacker that is in no container stays below the lab's directory.
+    let place = match (name, args.get(2)) {
+        ("exchange", Some(lab)) if args.iter().all(|name| name.starts_with(lab.as_str())) => lab.as_str(),
+        ("exchange", _) => return "refused: outside of the lab".to_owned(),
+        _ => "/",
+    };
+    let words = fs::read_to_string(Path::new(place).join(MARKER)).unwrap_or_default();
+    if words != WORDS {
+        return "refused: this is no container of the lab".to_owned();
+    }
+    let arg = args.first().map(String::as_str).unwrap_or_default();
+    let found = match name {
+        "write" => writable(args),
+        "read" => readable(args),
+        "calls" => calls(arg),
+        "block" => block_device(arg),
+        "setuid" => setuid(),
+        "euid" => euid(),
+        "sees" => sees(arg),
+        "connects" => connects(arg),
+        "fds" => descriptors(),
+        "climbs" => climbs(arg),
+        "touch" => touch(arg),
+        "forks" => forks(),
+        "eats" => eats(),
+        "fills" => fills(arg),
+        "inheritable" => inheritable(),
+        "masked" => masked(args),
+        "overwrite" => overwrite(),
+        "keys" => keys(arg),
+        "sleep" => {
+            std::thread::sleep(Duration::from_secs(
+                args.first().and_then(|text| text.parse().ok()).unwrap_or(1),
+            ));
+            Err("slept".to_owned())
+        }
+        "exchange" => exchange(args),
+        other => Err(format!("no probe {other}")),
+    };
+    match found {
+        Ok(text) => format!("escaped: {text}"),
+        Err(text) => format!("held: {text}"),
+    }
+}
+
+/// Opens each for writing, and writes nothing.
+fn writable(paths: &[String]) -> Found {
+    let opened = |path: &&String| OpenOptions::new().write(true).open(path).is_ok();
+    let open: Vec<_> = paths.iter().filter(opened).cloned().collect();
+    match open.is_empty() {
+        false => Ok(format!("can be written: {}", open.join(" "))),
+        true => Err(format!("{} files cannot be written", paths.len())),
+    }
+}
+
+/// Reads a byte of each, or the names of a directory.
+fn readable(paths: &[String]) -> Found {
+    let has = |path: &&String| match fs::metadata(path) {
+        Ok(found) if found.is_dir() => fs::read_dir(path).is_ok_and(|mut names| names.next().is_some()),
+        Ok(found) if found.file_type().is_char_device() => false,
+        Ok(_) => File::open(path).is_ok_and(|mut file| file.read(&mut [0]).is_ok_and(|count| count > 0)),
+        Err(_) => false,
+    };
+    let read: Vec<_> = paths.iter().filter(has).cloned().collect();
+    match read.is_empty() {
+        false => Ok(format!("can be read: {}", read.join(" "))),
+        true => Err(format!("{} places show nothing", paths.len())),
+    }
+}
+
+/// A call that ends with another errno than that of a denial was reached.
+fn calls(name: &str) -> Found {
+    let call = match name {
+        "bpf" => Attempt::Bpf,
+        "perf_event_open" => Attempt::PerfEventOpen,
+        "io_uring" => Attempt::IoUringSetup,
+        "userfaultfd" => Attempt::Userfaultfd,
+        "add_key" => Attempt::AddKey,
+        "open_by_handle_at" => Attempt::OpenByHandleAt,
+        "init_module" => Attempt::InitModule,
+        "fsopen" => Attempt::Fsopen,
+        "setns" => Attempt::Setns,
+        "unshare" => Attempt::UnshareUser,
+        "swapon" => Attempt::Swapon,
+        "syslog" => Attempt::Syslog,
+        "alg" => Attempt::Socket(38, 5),
+        "vsock" => Attempt::Socket(40, 1),
+        "packet" => Attempt::Socket(17, 3),
+        segment => Attempt::Shmget(segment.parse().unwrap_or_default()),
+    };
+    match attempt(call) {
+        Ok(()) => Ok(format!("{name} succeeds")),
+        // Not in this kernel, or not there: nothing was reached.
+        Err(errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS | Errno::EAFNOSUPPORT | Errno::ENOENT)) => {
+            Err(format!("{name}: {errno}"))
+        }
+        Err(errno) => Ok(format!("{name} is reached: {errno}")),
+    }
+}
+
+/// A node of the disk that holds the host's root, opened for reading, and read not at all.
+fn block_device(numbers: &str) -> Found {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let mut numbers = numbers.split(':').filter_map(|number| number.parse::<u64>().ok());
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+        return Err("no disk".to_owned());
+    };
+    let place = Path::new("/tmp/disk");
+    if let Err(errno) = mknod(place, SFlag::S_IFBLK, Mode::from_bits_truncate(0o600), makedev(major, minor)) {
+        return Err(format!("mknod: {errno}"));
+    }
+    match File::open(place) {
+        Ok(_) => Ok(format!("the disk {major}:{minor} can be opened")),
+        Err(error) => Err(format!("open: {error}")),
+    }
+}
+
+/// A copy of the probe that belongs to root and is setuid tells what it is.
+fn setuid() -> Found {
+    let output = std::process::Command::new("/setuid").args(["selftest", "probe", "euid"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match text {
+        Ok(text) if text.starts_with("escaped: ") => Ok("a setuid file gave root".to_owned()),
+        Ok(text) => Err(text),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn euid() -> Found {
+    match nix::unistd::geteuid().as_raw() {
+        0 => Ok("uid 0".to_owned()),
+        other => Err(format!("uid {other}")),
+    }
+}
+
+/// A process of the host, by a word in its command line.
+fn sees(word: &str) -> Found {
+    let own = std::process::id();
+    for pid in pids().into_iter().filter(|pid| *pid != own) {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(word) {
+            let target = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap_or(-1));
+            let signalled = nix::sys::signal::kill(target, None).is_ok();
+            return Ok(format!("process {pid} of the host; signals reach it: {signalled}"));
+        }
+    }
+    Err("no process of the host".to_owned())
+}
+
+fn pids() -> Vec<u32> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// An abstract socket of the host.
+fn connects(name: &str) -> Found {
+    use std::os::linux::net::SocketAddrExt;
+    let address =
+        std::os::unix::net::SocketAddr::from_abstract_name(name).map_err(|error| error.to_string())?;
+    match std::os::unix::net::UnixStream::connect_addr(&address) {
+        Ok(_) => Ok("an abstract socket of the host answers".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What is open beside stdio and the list itself.
+fn descriptors() -> Found {
+    let entries = fs::read_dir("/proc/self/fd").map_err(|error| error.to_string())?.flatten();
+    let own = |target: &str| target.starts_with("/proc/") && target.ends_with("/fd");
+    let numbers = entries.filter_map(|entry| {
+        let number: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let target = fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
+        (number > 2 && !own(&target)).then(|| format!("{number} is {target}"))
+    });
+    let open: Vec<_> = numbers.collect();
+    match open.is_empty() {
+        false => Ok(open.join(", ")),
+        true => Err("0 1 2 alone".to_owned()),
+    }
+}
+
+/// From the working directory up to the canary outside.
+fn climbs(outside: &str) -> Found {
+    let below = outside.trim_start_matches('/');
+    for up in 0..12 {
+        let dots = "../".repeat(up);
+        for place in [format!("{dots}marker"), format!("{dots}{below}/marker")] {
+            if fs::read_to_string(&place).is_ok_and(|text| text == CANARY) {
+                return Ok(format!("{place} is the host's"));
+            }
+        }
+    }
+    let cwd = nix::unistd::getcwd().map_or_else(|errno| errno.to_string(), |path| path.display().to_string());
+    Err(format!("the working directory is {cwd}"))
+}
+
+/// What an image could do to a place that it was given.
+fn touch(path: &str) -> Found {
+    match File::create(path) {
+        Ok(_) => Err(format!("{path} made")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A bomb that stops by itself.
+fn forks() -> Found {
+    const MOST: usize = 150;
+    let mut children = vec![];
+    while children.len() < MOST {
+        let mut child = std::process::Command::new("/probe");
+        child.args(["selftest", "probe", "sleep", "5"]);
+        match child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn() {
+            Ok(child) => children.push(child),
+            Err(_) => break,
+        }
+    }
+    let count = children.len();
+    for mut child in children {
+        if child.kill().and_then(|()| child.wait().map(drop)).is_err() {
+            return Err("a child could not be ended".to_owned());
+        }
+    }
+    match count {
+        MOST => Ok(format!("{MOST} processes")),
+        count => Err(format!("{count} processes and no more")),
+    }
+}
+
+/// Twice what the container may have, page by page.
+fn eats() -> Found {
+    const PAGE: usize = 4096;
+    let mut held: Vec<Vec<u8>> = vec![];
+    for _ in 0..128 {
+        let mut block = vec![0_u8; 1 << 20];
+        block.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+        held.push(block);
+    }
+    Ok(format!("{} MiB of memory", held.len()))
+}
+
+/// Sixteen times what the tmpfs may hold.
+fn fills(place: &str) -> Found {
+    let mut file = File::create(Path::new(place).join("fill")).map_err(|error| error.to_string())?;
+    let block = vec![1_u8; 1 << 20];
+    for written in 0..16 {
+        if let Err(error) = file.write_all(&block) {
+            return Err(format!("{written} MiB, then: {error}"));
+        }
+    }
+    Ok("16 MiB in a tmpfs of 1 MiB".to_owned())
+}
+
+fn inheritable() -> Found {
+    let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapInh:")).unwrap_or_default().trim();
+    match u64::from_str_radix(set, 16) {
+        Ok(0) => Err("no inheritable capabilities".to_owned()),
+        _ => Ok(format!("inheritable: {set}")),
+    }
+}
+
+/// A masked file is the null device or shows nothing.
+fn masked(paths: &[String]) -> Found {
+    for path in paths {
+        let Ok(found) = fs::metadata(path) else { continue };
+        let null = found.file_type().is_char_device() && found.rdev() == nix::sys::stat::makedev(1, 3);
+        let empty = found.is_dir() && fs::read_dir(path).is_ok_and(|mut names| names.next().is_none());
+        if !null && !empty {
+            let written = OpenOptions::new().write(true).open(path).is_ok();
+            return Ok(format!(
+                "{path} is not masked (mode {:o}, writable: {written})",
+                found.permissions().mode()
+            ));
+        }
+    }
+    Err("masked".to_owned())
+}
+
+/// CVE-2019-5736: holds on to the program of each process that comes in, and writes to it when it
+/// is executed no more. `/runtime` is there in the weakened container only.
+fn overwrite() -> Found {
+    let until = Instant::now() + Duration::from_secs(4);
+    let mut held: Vec<File> = File::open("/runtime").into_iter().collect();
+    let mut seen = held.len();
+    while Instant::now() < until {
+        for pid in pids() {
+            let link = format!("/proc/{pid}/exe");
+            if fs::read_link(&link)
+                .is_ok_and(|path| path.as_os_str() != "/probe" && !path.as_os_str().is_empty())
+            {
+                held.extend(File::open(&link));
+            }
+        }
+        seen = seen.max(held.len());
+        held.truncate(64);
+        for file in &held {
+            let again = OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            if again.is_ok_and(|mut file| file.write_all(b"#!").is_ok()) {
+                return Ok("the runtime's program is overwritten".to_owned());
+            }
+        }
+    }
+    Err(format!("{seen} programs of others seen, none could be written"))
+}
+
+/// The session keyring is the lab's.
+fn keys(word: &str) -> Found {
+    let mut buffer = [0; 256];
+    let length = sys::keyctl::describe_session_keyring(&mut buffer).map_err(|errno| errno.to_string())?;
+    let text = String::from_utf8_lossy(buffer.get(..length.min(256)).unwrap_or_default()).into_owned();
+    match text.contains(word) {
+        true => Ok("the session keyring is the caller's".to_owned()),
+        false => Err("the session keyring is the container's own".to_owned()),
+    }
+}
+
+/// Not in a container: the attacker beside a launch, who exchanges two names until it is killed.
+fn exchange(names: &[String]) -> Found {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    let [one, other, _lab] = names else { return Err("two names and the lab are needed".to_owned()) };
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
+        let exchanged =
+            renameat2(AT_FDCWD, one.as_str(), AT_FDCWD, other.as_str(), RenameFlags::RENAME_EXCHANGE);
+        exchanged.map_err(|errno| errno.to_string())?;
+    }
+    Err("the time is over".to_owned())
+}

@@ -1,0 +1,81 @@
+//! Calls that a sandbox should not reach, made with arguments that name no memory of ours: the errno
+//! tells how far each came. For the probes of `selftest`; nothing else calls them.
+
+use super::{Result, value};
+
+/// A call to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// bpf(2), BPF_PROG_LOAD.
+    Bpf,
+    /// perf_event_open(2).
+    PerfEventOpen,
+    /// io_uring_setup(2).
+    IoUringSetup,
+    /// userfaultfd(2), for user mode only.
+    Userfaultfd,
+    /// add_key(2).
+    AddKey,
+    /// open_by_handle_at(2).
+    OpenByHandleAt,
+    /// init_module(2).
+    InitModule,
+    /// fsopen(2).
+    Fsopen,
+    /// setns(2).
+    Setns,
+    /// unshare(2), CLONE_NEWUSER.
+    UnshareUser,
+    /// swapon(2).
+    Swapon,
+    /// syslog(2), SYSLOG_ACTION_READ_ALL.
+    Syslog,
+    /// socket(2) of this family and type.
+    Socket(u8, u8),
+    /// shmget(2) of a segment that is there.
+    Shmget(u32),
+}
+
+/// Number and arguments; where memory is wanted there is a null pointer.
+#[rustfmt::skip]
+fn call(attempt: Attempt) -> (libc::c_long, [libc::c_long; 3]) {
+    const NOWHERE: libc::c_long = 0;
+    const NO_FD: libc::c_long = -1;
+    match attempt {
+        Attempt::Bpf => (libc::SYS_bpf, [5, NOWHERE, 0]),
+        Attempt::PerfEventOpen => (libc::SYS_perf_event_open, [NOWHERE, 0, NO_FD]),
+        Attempt::IoUringSetup => (libc::SYS_io_uring_setup, [1, NOWHERE, 0]),
+        Attempt::Userfaultfd => (libc::SYS_userfaultfd, [1, 0, 0]),
+        Attempt::AddKey => (libc::SYS_add_key, [NOWHERE, NOWHERE, NOWHERE]),
+        Attempt::OpenByHandleAt => (libc::SYS_open_by_handle_at, [NO_FD, NOWHERE, 0]),
+        Attempt::InitModule => (libc::SYS_init_module, [NOWHERE, 0, NOWHERE]),
+        Attempt::Fsopen => (libc::SYS_fsopen, [NOWHERE, 0, 0]),
+        Attempt::Setns => (libc::SYS_setns, [NO_FD, 0, 0]),
+        Attempt::UnshareUser => (libc::SYS_unshare, [0x1000_0000, 0, 0]),
+        Attempt::Swapon => (libc::SYS_swapon, [NOWHERE, 0, 0]),
+        Attempt::Syslog => (libc::SYS_syslog, [3, NOWHERE, 0]),
+        Attempt::Socket(family, kind) => (libc::SYS_socket, [family.into(), kind.into(), 0]),
+        Attempt::Shmget(key) => (libc::SYS_shmget, [key.into(), 0, 0]),
+    }
+}
+
+/// Makes the call.
+///
+/// # Errors
+/// The errno of it.
+pub fn attempt(attempt: Attempt) -> Result<()> {
+    let (number, [one, two, three]) = call(attempt);
+    // SAFETY: each pointer argument is null, so the kernel neither reads nor writes memory of ours; a
+    // descriptor that it returns is nobody else's and stays open until the probe ends.
+    value(unsafe { libc::syscall(number, one, two, three, 0, 0, 0) }).map(drop)
+}
+
+/// shmget(2): a segment of one page under this key, which must not be there.
+///
+/// # Errors
+/// As shmget(2).
+pub fn make_segment(key: u32) -> Result<()> {
+    const FLAGS: libc::c_long = 0o1000 | 0o2000 | 0o666;
+    // SAFETY: shmget(2) takes no pointer.
+    value(unsafe { libc::syscall(libc::SYS_shmget, libc::c_long::from(key), 4096, FLAGS) }).map(drop)
+}
