@@ -137,6 +137,8 @@ fn images_and_the_audit_log_are_roots_alone() {
         "image export none \"oci:$ROOTS/w/out\"",
         "image bundle none \"$ROOTS/w/out\"",
         "sandbox --image none -- true",
+        "selftest escapes --runtime \"$ROOTS/hidden\"",
+        "selftest probe euid",
         "sandbox --image oci:$ROOTS/hidden -- true",
     ];
     for verb in verbs {

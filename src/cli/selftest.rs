@@ -8,7 +8,8 @@ use crate::types::HostPath;
 /// Try to escape from containers, of this runtime or of another
 ///
 /// Each attack is carried out in namespaces of its own and on canaries; docs/escapes.md lists them. It
-/// needs root. Exit code: 0 if all is held, 1 if something escaped.
+/// needs root. Exit code: 0 if all is held, 1 if something escaped, or if a
+/// probe did not fire in its control.
 #[derive(Debug, Clone, Args)]
 #[command(disable_help_subcommand = true)]
 pub struct SelftestArgs {

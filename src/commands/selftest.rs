@@ -1,6 +1,6 @@
 //! `selftest escapes`: the lab, in a process of its own.
 
-use super::output;
+use super::{caller, output};
 use crate::cli::{EscapesArgs, SelftestArgs, SelftestWhat};
 use crate::error::{Error, ExitCode, Result};
 use crate::selftest::{self, Options};
@@ -11,6 +11,8 @@ use crate::types::HostPath;
 /// # Errors
 /// What keeps the lab from being built.
 pub fn run(args: &SelftestArgs) -> Result<ExitCode> {
+    // It executes the runtime that is named.
+    caller::roots_alone("selftest is")?;
     match &args.what {
         SelftestWhat::Probe { name, args } => {
             output::print(&format!("{}\n", selftest::probe(name, args)))?;
@@ -31,7 +33,7 @@ fn escapes(args: &EscapesArgs) -> Result<ExitCode> {
         false => report.text(),
     };
     output::print(&text)?;
-    Ok(match report.has_escapes() {
+    Ok(match report.is_bad() {
         true => ExitCode(1),
         false => ExitCode::SUCCESS,
     })

@@ -71,8 +71,9 @@ macro_rules! setting {
     };
 }
 
-/// The image is given the canary, so that what it does there is seen.
+/// The container is given the canary in place of what was armed, so that what it does there is seen.
 fn given_outside(lab: &Lab, case: &mut Case) -> Result<()> {
+    case.disarm()?;
     case.give(&lab.outside());
     case.set("/process/args", json!(["/probe", "selftest", "probe", "touch", "/given/made"]));
     Ok(())
@@ -105,6 +106,15 @@ fn fake_proc(lab: &Lab, case: &mut Case) -> Result<()> {
     case.set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
     case.set("/linux/maskedPaths", json!([]));
     case.set("/linux/readonlyPaths", json!([]));
+    Ok(())
+}
+
+/// The attacker's procfs is given to the container, which writes to its setting.
+fn given_fake(lab: &Lab, case: &mut Case) -> Result<()> {
+    case.disarm()?;
+    case.give(&lab.place("fake"));
+    let setting = "/given/sys/net/ipv4/ip_forward";
+    case.set("/process/args", json!(["/probe", "selftest", "probe", "touch", setting]));
     Ok(())
 }
 
@@ -163,7 +173,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack!("mkdir-outside", "CVE-2024-45310", "the destination of a mount is behind a link that leads outside", ["touch", "/tmp/made"], Run, link_outside, given_outside),
     attack!("mount-race", "CVE-2021-30465 CVE-2019-19921 CVE-2023-27561", "16 mounts below a directory that is exchanged with a link", ["touch", "/tmp/made"], Race, many_mounts, given_outside),
     attack!("bind-swap", "", "the source of a bind is exchanged between create and start", ["climbs", "OUTSIDE"], Swap, source, wrong_source),
-    attack!("fake-proc", "CVE-2019-16884 CVE-2023-28642 CVE-2025-52881", "a bind of the attacker's stands in the place of procfs", ["touch", "/tmp/made"], Run, fake_proc, given_outside),
+    attack!("fake-proc", "CVE-2019-16884 CVE-2023-28642 CVE-2025-52881", "a bind of the attacker's stands in the place of procfs", ["touch", "/tmp/made"], Run, fake_proc, given_fake),
     attack!("linked-proc", "CVE-2025-54867", "/proc of the image is a link that leads outside", ["touch", "/tmp/made"], Run, linked_proc, given_outside),
     attack!("false-null", "CVE-2025-31133", "/dev/null, with which paths are masked, is the attacker's", ["masked", "/proc/keys", "/proc/timer_list", "/proc/kcore"], Run, false_null, unmasked),
     attack!("masked-paths", "CVE-2025-31133", "files of the kernel are read behind the masks", ["read", "/proc/keys", "/proc/timer_list", "/proc/kcore", "/sys/firmware"], Run, nothing, unmasked),

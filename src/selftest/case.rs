@@ -58,6 +58,20 @@ impl Case {
         Ok(Self { bundle, config: config(&args)?, options: vec![] })
     }
 
+    /// Takes back what an attack has prepared.
+    ///
+    /// # Errors
+    /// unlink(2), mkdir(2).
+    pub(super) fn disarm(&mut self) -> Result<()> {
+        let proc = self.rootfs().join("proc");
+        if fs::symlink_metadata(&proc).is_ok_and(|found| found.is_symlink()) {
+            fs::remove_file(&proc).call("unlink").on(proc.display())?;
+            make(&proc)?;
+        }
+        self.config = config(&[])?;
+        Ok(())
+    }
+
     pub(super) fn rootfs(&self) -> PathBuf {
         self.bundle.join("rootfs")
     }

@@ -37,7 +37,7 @@ pub(super) struct Lab {
     /// The program of the runtime, and the copy of it that is attacked.
     original: PathBuf,
     /// Open for as long as the lab is.
-    _kept: (UnixListener, OwnedFd),
+    _kept: (UnixListener, [OwnedFd; 2]),
 }
 
 /// Runs this program again in namespaces of its own, where [`inside`] goes on.
@@ -90,8 +90,8 @@ impl Lab {
         for name in ["outside", "vol", "dev", "fake/sys/net/ipv4", "swap/source", "state"] {
             make(&dir.join(name))?;
         }
-        let leaked = leak(&dir.join("outside"))?;
         write(&dir.join("outside/marker"), CANARY)?;
+        let leaked = [leak(&dir.join("outside/marker"))?, leak(&dir.join("outside"))?];
         write(&dir.join(MARKER), WORDS)?;
         write(&dir.join("vol/file"), "")?;
         write(&dir.join("fake/sys/net/ipv4/ip_forward"), "0\n")?;
@@ -174,7 +174,7 @@ impl Lab {
             "OUTSIDE" => self.outside().display().to_string(),
             "WORD" => self.word(),
             "SEGMENT" => SEGMENT.to_string(),
-            "DISK" => disk(),
+            "DISK" => disk(&self.place("node")),
             other => other.to_owned(),
         }
     }
@@ -245,22 +245,28 @@ pub(super) fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).call("read").on(file.display())
 }
 
-/// A descriptor of the host's that every runtime inherits: a directory, and not close-on-exec. It is
-/// the first that is opened, so 3.
-fn leak(directory: &Path) -> Result<OwnedFd> {
-    let file = OwnedFd::from(File::open(directory).call("open").on(directory.display())?);
+/// A descriptor of the host's that every runtime inherits: it is not close-on-exec. The file is the
+/// first that is opened, so 3, and the directory 4.
+fn leak(place: &Path) -> Result<OwnedFd> {
+    let file = OwnedFd::from(File::open(place).call("open").on(place.display())?);
     let inherited = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
     nix::fcntl::fcntl(file.as_fd(), inherited).call("fcntl")?;
     Ok(file)
 }
 
-/// Numbers of the first disk (proc_partitions(5)); of none where there is none.
-fn disk() -> String {
+/// Numbers of the first disk (proc_partitions(5)); of none where not even the lab can open one.
+fn disk(node: &Path) -> String {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
     let text = fs::read_to_string("/proc/partitions").unwrap_or_default();
     let mut lines = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let (major, minor) = (words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?);
-        Some(format!("{major}:{minor}"))
+        Some((major, minor))
     });
-    lines.next().unwrap_or_default()
+    let Some((major, minor)) = lines.next() else { return String::new() };
+    let device = makedev(major.into(), minor.into());
+    let made = mknod(node, SFlag::S_IFBLK, Mode::S_IRUSR, device).is_ok();
+    let opened = made && File::open(node).is_ok();
+    let removed = !made || fs::remove_file(node).is_ok();
+    if opened && removed { format!("{major}:{minor}") } else { String::new() }
 }

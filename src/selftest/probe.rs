@@ -1,5 +1,5 @@
-//! What runs inside the container: one attempt, and a line on stdout that begins with `escaped: ` or
-//! `held: `. Without the marker of the lab at its root it does nothing.
+//! What runs inside the container: one attempt, and a line on stdout that begins with `escaped: `,
+//! `held: ` or, where the kernel has no such thing, `absent: `. Without the marker of the lab at its root it does nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -60,6 +60,7 @@ pub fn run(name: &str, args: &[String]) -> String {
     };
     match found {
         Ok(text) => format!("escaped: {text}"),
+        Err(text) if text.starts_with("absent: ") => text,
         Err(text) => format!("held: {text}"),
     }
 }
@@ -68,6 +69,9 @@ pub fn run(name: &str, args: &[String]) -> String {
 fn writable(paths: &[String]) -> Found {
     let opened = |path: &&String| OpenOptions::new().write(true).open(path).is_ok();
     let open: Vec<_> = paths.iter().filter(opened).cloned().collect();
+    if paths.iter().all(|path| fs::symlink_metadata(path).is_err()) {
+        return Err(format!("absent: no {}", paths.join(" ")));
+    }
     match open.is_empty() {
         false => Ok(format!("can be written: {}", open.join(" "))),
         true => Err(format!("{} files cannot be written", paths.len())),
@@ -111,10 +115,8 @@ fn calls(name: &str) -> Found {
     };
     match attempt(call) {
         Ok(()) => Ok(format!("{name} succeeds")),
-        // Not in this kernel, or not there: nothing was reached.
-        Err(errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS | Errno::EAFNOSUPPORT | Errno::ENOENT)) => {
-            Err(format!("{name}: {errno}"))
-        }
+        Err(errno @ (Errno::ENOSYS | Errno::EAFNOSUPPORT)) => Err(format!("absent: {name}: {errno}")),
+        Err(errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOENT)) => Err(format!("{name}: {errno}")),
         Err(errno) => Ok(format!("{name} is reached: {errno}")),
     }
 }
@@ -124,7 +126,7 @@ fn block_device(numbers: &str) -> Found {
     use nix::sys::stat::{Mode, SFlag, makedev, mknod};
     let mut numbers = numbers.split(':').filter_map(|number| number.parse::<u64>().ok());
     let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
-        return Err("no disk".to_owned());
+        return Err("absent: no disk that the lab can open".to_owned());
     };
     let place = Path::new("/tmp/disk");
     if let Err(errno) = mknod(place, SFlag::S_IFBLK, Mode::from_bits_truncate(0o600), makedev(major, minor)) {

@@ -57,6 +57,9 @@ fn seen(lab: &Lab, id: &str) -> Result<Seen> {
     if let Some(line) = out.lines().find_map(|line| line.strip_prefix("held: ")) {
         return Ok(Seen { outcome: Outcome::Held, evidence: line.to_owned() });
     }
+    if let Some(line) = out.lines().find_map(|line| line.strip_prefix("absent: ")) {
+        return Ok(Seen { outcome: Outcome::NotApplicable, evidence: line.to_owned() });
+    }
     let err = fs::read(lab.place(&format!("{id}.err"))).call("read")?;
     let err = String::from_utf8_lossy(&err).into_owned();
     let line = err.lines().find(|line| line.contains("rror")).or_else(|| err.lines().last());
@@ -117,7 +120,7 @@ fn race(lab: &Lab, case: &Case, id: &str) -> Result<Seen> {
     attacker.wait().call("wait4")?;
     done?;
     let evidence = format!("{LAUNCHES} launches, {ran} of them ran");
-    let outcome = if alive { Outcome::Held } else { Outcome::NotApplicable };
+    let outcome = if alive { Outcome::Held } else { Outcome::Dead };
     Ok(Seen { outcome, evidence })
 }
 
@@ -151,9 +154,13 @@ fn exec(lab: &Lab, case: &Case, id: &str) -> Result<Seen> {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).call("chmod")?;
     let bundle = case.bundle.display().to_string();
     wait(lab.call(&["create", "--bundle", &bundle, id], id)?.spawn().call("execve")?)?;
-    wait(lab.call(&["start", id], "start")?.spawn().call("execve")?)?;
+    if let Ok(child) = lab.call(&["start", id], "start")?.spawn() {
+        wait(child)?;
+    }
     for _ in 0..3 {
-        wait(lab.call(&["exec", id, "/evil"], "exec")?.spawn().call("execve")?)?;
+        // An overwritten program cannot be executed: the lab compares it afterwards.
+        let Ok(child) = lab.call(&["exec", id, "/evil"], "exec")?.spawn() else { break };
+        wait(child)?;
     }
     let seen = answer(lab, id);
     // An overwritten program deletes nothing.

@@ -13,6 +13,8 @@ pub(super) enum Outcome {
     Held,
     Escaped,
     NotApplicable,
+    /// The probe did not fire where it must: nothing is known.
+    Dead,
 }
 
 /// An outcome and what it rests on.
@@ -56,20 +58,22 @@ impl Report {
 
     pub(super) fn add(&mut self, attack: &Attack, attacked: Seen, control: Seen) {
         let seen = match (attacked.outcome, control.outcome) {
-            // Silence of a probe that cannot fire says nothing.
-            (Outcome::Held, Outcome::Held | Outcome::NotApplicable) => Seen {
-                outcome: Outcome::NotApplicable,
-                evidence: format!("the probe cannot fire here: {}", control.evidence),
+            (Outcome::Escaped | Outcome::Dead, _) => attacked,
+            (_, Outcome::NotApplicable) => Seen { outcome: Outcome::NotApplicable, ..control.clone() },
+            (_, Outcome::Escaped) => Seen { outcome: Outcome::Held, ..attacked },
+            // Silence of a probe that does not fire says nothing.
+            _ => Seen {
+                outcome: Outcome::Dead,
+                evidence: format!("the probe does not fire in its control: {}", control.evidence),
             },
-            _ => attacked,
         };
         let cve = attack.cve.split_whitespace().collect();
         self.attacks.push(Row { id: attack.id, cve, what: attack.what, seen, control });
     }
 
-    /// Whether something got out.
-    pub fn has_escapes(&self) -> bool {
-        self.attacks.iter().any(|row| row.seen.outcome == Outcome::Escaped)
+    /// Whether something got out, or cannot be told.
+    pub fn is_bad(&self) -> bool {
+        self.attacks.iter().any(|row| matches!(row.seen.outcome, Outcome::Escaped | Outcome::Dead))
     }
 
     /// One line per attack.
@@ -80,6 +84,7 @@ impl Report {
                 Outcome::Held => "held",
                 Outcome::Escaped => "ESCAPED",
                 Outcome::NotApplicable => "n/a",
+                Outcome::Dead => "DEAD",
             };
             let cve = if row.cve.is_empty() { String::new() } else { format!(" ({})", row.cve.join(", ")) };
             // Evidence is partly the container's text: it begins no line.

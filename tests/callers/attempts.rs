@@ -159,6 +159,8 @@ pub const OPTIONS: &[Option_] = &[
     Plain("completion", &["shell"]),
     // Refused as a whole: `images_and_the_audit_log_are_roots_alone`.
     Plain("audit export", &["file", "id", "lines", "op", "refused", "since", "verb"]),
+    Plain("selftest escapes", &["inside", "json", "only", "runtime"]),
+    Plain("selftest probe", &["args", "name"]),
     Plain("audit head", &["file", "journald"]),
     Plain("audit show", &["file", "id", "op", "refused", "since", "verb"]),
     Plain("audit verify", &["files", "head", "json"]),
