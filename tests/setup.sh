@@ -207,7 +207,14 @@ fetch_old() {
     [ -d "$folder" ] && return
     echo "setup: fetching ${old_packages[*]} of Debian 12"
     download bookworm "${old_packages[@]}"
-    unpack "$folder" "$target/cache/debs/bookworm"/*.deb
+    unpack "$folder.new" "$target/cache/debs/bookworm"/*.deb
+    # Packages of Debian 12 are not merged with /usr yet.
+    for part in bin sbin lib lib64; do
+        [ ! -L "$folder.new/$part" ] && [ -d "$folder.new/$part" ] || continue
+        mkdir -p "$folder.new/usr/$part"
+        cp -a "$folder.new/$part/." "$folder.new/usr/$part/"
+    done
+    mv "$folder.new" "$folder"
 }
 
 # A root file system in which programs can be started, without any package's own scripts: what those

@@ -331,7 +331,9 @@ fn keys(word: &str) -> Found {
     let mut buffer = [0; 256];
     let length = sys::keyctl::describe_session_keyring(&mut buffer).map_err(|errno| errno.to_string())?;
     let text = String::from_utf8_lossy(buffer.get(..length.min(256)).unwrap_or_default()).into_owned();
-    match text.contains(word) {
+    // A keyring of the container's own may be named after its id, which the word begins.
+    let name = text.trim_end_matches('\0').rsplit(';').next().unwrap_or_default();
+    match name == word {
         true => Ok("the session keyring is the caller's".to_owned()),
         false => Err("the session keyring is the container's own".to_owned()),
     }

@@ -13,7 +13,7 @@ trap 'rm -r "$place"' EXIT
 mkdir "$place/tree"
 install "$pinfold" "$place/pinfold"
 for suite in sid old; do
-    for runtime in usr/bin/crun usr/bin/runc usr/sbin/runc; do
+    for runtime in usr/bin/crun usr/sbin/runc; do
         [ -x "$peers/$suite/$runtime" ] || continue
         echo "== $suite: $runtime"
         unshare --mount --propagation private "$here/../peers/in-tree.sh" "$peers/$suite" "$place/tree" \
