@@ -23,6 +23,8 @@ MNT_DETACH = 2
 ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin"}
 
 PINFOLD = ["/opt/pinfold"]
+# The same container by bare system calls: benches/floor.c.
+FLOOR = ["/opt/floor", "/bundle/rootfs", "/bin/true"]
 # What `pinfold sandbox` shows by default, as far as bwrap has it: no limits, no seccomp, no Landlock.
 BWRAP = (
     "bwrap --unshare-all --new-session --die-with-parent --cap-drop ALL --clearenv --ro-bind /usr /usr "
@@ -49,13 +51,17 @@ def enter(root):
     os.chdir("/")
 
 
+def spawn(command, null, errors):
+    actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
+    return os.posix_spawnp(command[0], command, ENVIRONMENT, file_actions=actions)
+
+
 def measure(command, leaves_container=False):
     """Runs it to its end and that of all descendants; (wall s, CPU s)."""
     errors = os.memfd_create("stderr")
     null = os.open("/dev/null", os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, errors, 2)]
     begin = time.perf_counter()
-    child = os.posix_spawnp(command[0], command, ENVIRONMENT, file_actions=actions)
+    child = spawn(command, null, errors)
     cpu, status = 0.0, None
     while status is None:
         # Orphans are reaped at once, as an init does: who waits for their end does not wait for this program.
@@ -178,6 +184,50 @@ def lives(runtimes, rounds):
     return outcomes
 
 
+def listed(runtimes, rounds, containers):
+    """`list` of so many containers, which wait for `start`."""
+    made = {name_of(runtime): [] for runtime in runtimes}
+    try:
+        for runtime in runtimes:
+            for number in range(containers):
+                name = f"{name_of(runtime)}-{number}"
+                measure([*runtime, "create", "--bundle", "/sleeping", name], True)
+                made[name_of(runtime)].append(name)
+        return contest([[*runtime, "list", "--quiet"] for runtime in runtimes], rounds, True)
+    finally:
+        for runtime in runtimes:
+            for container in made[name_of(runtime)]:
+                measure([*runtime, "delete", "--force", container], True)
+
+
+def side_by_side(runtime, number):
+    """Seconds of so many `run`s one after the other, and at once."""
+    names = [f"beside-{turn}" for turn in range(number)]
+    begin = time.perf_counter()
+    for name in names:
+        measure([*runtime, "run", "--bundle", "/bundle", name])
+    middle = time.perf_counter()
+    null = os.open("/dev/null", os.O_RDWR)
+    running = {spawn([*runtime, "run", "--bundle", "/bundle", name], null, null) for name in names}
+    failed = 0
+    while running:
+        pid, status = os.wait4(-1, 0)[:2]
+        failed += pid in running and status != 0
+        running.discard(pid)
+    end = time.perf_counter()
+    reap_orphans(0)
+    os.close(null)
+    return {"sequence_s": middle - begin, "parallel_s": end - middle, "failed": failed}
+
+
+def show_side_by_side(rows, number):
+    print(f"{number} runs   in sequence ms  at once ms  times")
+    for name, row in rows.items():
+        sequence, parallel = row["sequence_s"] * 1e3, row["parallel_s"] * 1e3
+        failed = f"  {row['failed']} failed" if row["failed"] else ""
+        print(f"  {name:<8}{sequence:17.0f}{parallel:12.0f}{sequence / parallel:7.2f}{failed}")
+
+
 def memory(runtimes):
     """KiB: the most that `create` had, and what its child has while it waits for `start`."""
     rows = {}
@@ -296,10 +346,10 @@ def show_policy(samples):
         print(f"  {name:<8}{without * 1e3:9.2f} ms without, {under * 1e3:.2f} ms under it: {100 * (ratio - 1):+.1f} %")
 
 
-def contests(rounds):
+def contests(rounds, containers):
     runtimes = [PINFOLD, ["crun"], ["runc"]]
     write_bundle("/bundle", ["true"])
-    yield "run", contest([[*r, "run", "--bundle", "/bundle", "bench"] for r in runtimes], rounds)
+    yield "run", contest([*([*r, "run", "--bundle", "/bundle", "bench"] for r in runtimes), FLOOR], rounds)
     write_bundle("/sleeping", ["sleep", "100000"])
     yield from lives(runtimes, rounds).items()
     with Sleeping(runtimes) as sleeping:
@@ -307,6 +357,8 @@ def contests(rounds):
             outcome = contest([[*r, verb, sleeper_of(r), *tail] for r in sleeping.able], rounds, True)
             outcome["failures"].update(sleeping.failures)
             yield verb, outcome
+    if containers:
+        yield f"list {containers}", listed(runtimes, rounds, containers)
     yield "sandbox", contest([[*PINFOLD, "sandbox", "--", "true"], [*BWRAP, "true"]], rounds)
 
 
@@ -360,6 +412,8 @@ def main():
     parser.add_argument("root")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--pairs", type=int, default=200, help="launches without a policy and under one")
+    parser.add_argument("--containers", type=int, default=1000, help="that `list` shows; 0: leave it out")
+    parser.add_argument("--beside", type=int, default=100, help="runs in sequence, and as many at once")
     parser.add_argument("--json", required=True)
     options = parser.parse_args()
     # Opened before the machine's files are out of sight.
@@ -368,10 +422,14 @@ def main():
     enter(options.root)
     report = {"machine": machine(), "rounds": options.rounds, "contests": {}}
     print(f"{report['machine']['cpu']}, {report['machine']['cpus']} processors, Linux {report['machine']['kernel']}")
-    for title, outcome in contests(options.rounds):
+    for title, outcome in contests(options.rounds, options.containers):
         result = {**summary(outcome["samples"]), **outcome}
         report["contests"][title] = result
         show(title, result)
+    write_bundle("/bundle", ["true"])
+    beside = {name_of(r): side_by_side(r, options.beside) for r in (PINFOLD, ["crun"], ["runc"])}
+    report["side_by_side"] = beside
+    show_side_by_side(beside, options.beside)
     report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"]])
     show_memory(report["memory_kib"])
     report["policy"] = policed(max(options.rounds, options.pairs))

@@ -8,7 +8,7 @@ die() {
     exit 1
 }
 
-# The tree: sid's files, busybox for the containers, pinfold.
+# The tree: sid's files, busybox for the containers, pinfold, and the floor.
 build_tree() {
     local peers=$1 binary=$2 applet
     mount -t tmpfs -o mode=755 bench "$BENCH_ROOT"
@@ -16,6 +16,7 @@ build_tree() {
     cd "$BENCH_ROOT"
     mkdir -p proc sys dev run tmp etc opt {bundle,sleeping}/rootfs/{bin,proc,sys,dev,tmp}
     install "$binary" opt/pinfold
+    install "$BENCH_FLOOR" opt/floor
     for applet in usr/bin {bundle,sleeping}/rootfs/bin; do
         install "$(command -v busybox)" "$applet/busybox"
         ln -s busybox "$applet/true"

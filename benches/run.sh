@@ -1,9 +1,10 @@
 #!/bin/bash
 # Compares whole processes: `pinfold run`, `create`, `start`, `delete`, `exec` and `state` with crun's and
-# runc's, and what they need of memory; `pinfold sandbox` with bwrap; a launch under a policy of 200 rules
-# with the same one without. It reports; it never judges a time.
+# runc's, `list` of many containers, many launches at once, and what they need of memory; `run` also with the
+# bare system calls of floor.c; `pinfold sandbox` with bwrap; a launch under a policy of 200 rules with the
+# same one without. It reports; it never judges a time.
 #
-#   benches/run.sh BINARY [--rounds N] [--pairs N] [--json FILE]
+#   benches/run.sh BINARY [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]
 #
 # Everything happens in a private mount namespace, in a tree with Debian sid's own libraries (no peer
 # pays for a foreign loader), on a pure cgroup2 mount. The machine's own mounts and cgroups stay as
@@ -19,11 +20,12 @@ die() {
 }
 
 [ "$(id -u)" = 0 ] || die "needs root"
-[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--rounds N] [--pairs N] [--json FILE]"
+[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]"
 peers=$(realpath -e "$target/peers/sid") || die "no peers: run tests/setup.sh peers"
 mkdir -p "$target/bench"
+export BENCH_CGROUP=pinfold-bench-$$ BENCH_ROOT BENCH_FLOOR="$(realpath "$target")/bench/floor"
+cc -O2 -static -o "$BENCH_FLOOR" "$here/floor.c"
 
-export BENCH_CGROUP=pinfold-bench-$$ BENCH_ROOT
 BENCH_ROOT=$(mktemp -d)
 trap 'unshare --mount "$here/namespace.sh" remove; rmdir "$BENCH_ROOT"' EXIT
 unshare --mount "$here/namespace.sh" measure "$here/compare.py" "$peers" "$(realpath "$1")" \
