@@ -1,6 +1,7 @@
 //! What runs inside the container: one attempt, and a line on stdout that begins with `escaped: `,
 //! `held: ` or, where the kernel has no such thing, `absent: `. Without the marker of the lab at its root it does nothing.
 
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -341,13 +342,12 @@ fn keys(word: &str) -> Found {
 
 /// Not in a container: the attacker beside a launch, who exchanges two names until it is killed.
 fn exchange(names: &[String]) -> Found {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
     let [one, other, _lab] = names else { return Err("two names and the lab are needed".to_owned()) };
+    let c_string = |name: &String| CString::new(name.as_str()).map_err(|error| error.to_string());
+    let (one, other) = (c_string(one)?, c_string(other)?);
     let until = Instant::now() + Duration::from_secs(60);
     while Instant::now() < until {
-        let exchanged =
-            renameat2(AT_FDCWD, one.as_str(), AT_FDCWD, other.as_str(), RenameFlags::RENAME_EXCHANGE);
-        exchanged.map_err(|errno| errno.to_string())?;
+        crate::sys::rename::rename_exchange(&one, &other).map_err(|errno| errno.to_string())?;
     }
     Err("the time is over".to_owned())
 }

@@ -20,3 +20,13 @@ pub fn rename_noreplace(
     // SAFETY: the kernel reads two strings; both descriptors stay the caller's.
     done(unsafe { libc::syscall(libc::SYS_renameat2, old_dir, old.as_ptr(), new_dir, new.as_ptr(), flags) })
 }
+
+/// renameat2(2) with RENAME_EXCHANGE: two names of this process change places at once.
+///
+/// # Errors
+/// ENOENT: one of them is not there. EINVAL: the filesystem cannot, or one lies below the other.
+pub fn rename_exchange(one: &CStr, other: &CStr) -> Result<()> {
+    let (here, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+    // SAFETY: the kernel reads two strings.
+    done(unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) })
+}
