@@ -657,3 +657,21 @@ fn only_a_signature_of_the_key_about_this_image_counts() {
     }
     refused("p256", "the key did not make");
 }
+
+#[test]
+fn what_is_exported_is_read_and_pushed_by_skopeo_and_comes_back() {
+    let mut place = Place::new();
+    place.registries();
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/rootfs/images/busybox.sh");
+    let target = format!("oci:{}", place.dir.text("exported"));
+    let made = run(Command::new(recipe).args([target.as_str(), PINFOLD]).env("TMPDIR", place.dir.path()));
+    let digest = made.ok().trim();
+    let layout = "oci:/mnt/exported:busybox:latest";
+    let seen = place.sh(&format!("chroot $TREE skopeo inspect --raw {layout} | sha256sum"));
+    assert_eq!(seen.out.split(' ').next(), digest.strip_prefix("sha256:"), "skopeo reads another manifest");
+    place.sh(&format!(
+        "chroot $TREE skopeo copy --quiet --preserve-digests --dest-tls-verify=false {layout} docker://{PLAIN}/busybox:1"
+    ));
+    let pulled = place.pull(&[&format!("{PLAIN}/busybox:1"), "--insecure-registry", PLAIN]);
+    assert_eq!(pulled.ok().trim(), format!("{PLAIN}/busybox@{digest}"));
+}
