@@ -81,8 +81,9 @@ soak:
 	cargo build --profile release-fast --locked --package pinfold-fetch
 	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak --test images --test registry -- --nocapture
 	PINFOLD_TEST_COUNT=$(SWAPS) cargo test --profile release-fast --locked --test swaps -- --nocapture
-	tests/setup.sh clients
+	tests/setup.sh clients images
 	cargo build --profile release-fast --locked
+	tests/tools_image.sh $(FAST)
 	COUNT=$(CLIENT_SWAPS) DEADLINE=86400 tests/clients/run.sh $(FAST) swaps/v1
 
 # Verb, call and errno, and what the launch came to: faults.tsv below target.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
 #
-#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [old] [registry]     (none: host, vm, guest and clients)
+#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [old] [registry] [images]     (none: host, vm, guest and clients)
 #
 #   host    packages that the tests call, by apt, on this machine
 #   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
@@ -9,6 +9,7 @@
 #   clients podman, containerd, dockerd and what they call, runc and crun, of Debian sid with sid's libc,
 #           unpacked into target/peers/clients
 #   registry  docker-registry and skopeo of Debian sid with sid's libc, unpacked into target/peers/registry
+#   images  mmdebstrap, which the recipe of an image calls
 #   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid;
 #           umoci and skopeo in a tree of their own, target/peers/images
 #   old     crun and runc of Debian 12, whose weaknesses are published and fixed since, into target/peers/old
@@ -82,9 +83,9 @@ quietly() {
     rm -f "$log"
 }
 
-install_host_packages() {
+install_packages() {
     local missing=() package
-    for package in "${host_packages[@]}"; do
+    for package; do
         [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
     done
     [ "${#missing[@]}" = 0 ] && return
@@ -284,7 +285,7 @@ fetch_guest() {
 [ $# -gt 0 ] || set -- host vm guest clients
 for part in "$@"; do
     case $part in
-    host) install_host_packages ;;
+    host) install_packages "${host_packages[@]}" ;;
     vm) fetch_vm_kernel ;;
     guest) fetch_guest ;;
     clients) fetch_clients ;;
@@ -294,6 +295,7 @@ for part in "$@"; do
         ;;
     old) fetch_old ;;
     registry) fetch_registry ;;
-    *) die "unknown part: $part (host, vm, guest, clients, peers, old, registry)" ;;
+    images) install_packages mmdebstrap ;;
+    *) die "unknown part: $part (host, vm, guest, clients, peers, old, registry, images)" ;;
     esac
 done
