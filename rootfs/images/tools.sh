@@ -10,6 +10,8 @@
 set -euo pipefail
 
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+# Started by root, mmdebstrap mounts where it is: not in the machine's own mount namespace.
+[ "$(id -u)" != 0 ] || [ "${OWN_MOUNTS:-}" = yes ] || OWN_MOUNTS=yes exec unshare --mount "$0" "$@"
 target=$1 pinfold=${2:-pinfold}
 wanted=bash,coreutils,python3,git,curl,jq,ripgrep,ca-certificates
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0}
