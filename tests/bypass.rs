@@ -16,7 +16,7 @@ use std::path::Path;
 
 use policed::{ALLOWING, Policed};
 use serde_json::Value;
-use steps::STEPS;
+use steps::{ELSEWHERE, STEPS};
 use tricks::TRICKS;
 
 /// Objects that the rows name, made in the script's own mount namespace.
@@ -95,7 +95,11 @@ fn every_rule_is_documented_and_stepped_over() {
     let undocumented: Vec<_> =
         rules.iter().filter(|rule| !documents.contains(&format!("`{rule}`"))).collect();
     assert!(undocumented.is_empty(), "rules that no document names: {undocumented:?}");
-    let stepped: BTreeSet<_> = STEPS.iter().map(|step| step.rule.to_owned()).collect();
+    let mut stepped: BTreeSet<_> = STEPS.iter().map(|step| step.rule.to_owned()).collect();
+    for (rule, case) in ELSEWHERE {
+        assert!(fs::read_to_string(place(case)).unwrap().contains(rule), "{rule}: {case}");
+        stepped.insert((*rule).to_owned());
+    }
     let untried: Vec<_> = rules.difference(&stepped).collect();
     assert!(untried.is_empty(), "rules without a step over them: {untried:?}");
     let unknown: Vec<_> = stepped.difference(&rules).collect();

@@ -31,7 +31,7 @@ mod swap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use support::{Place, UID, run};
+use support::{Place, UID, left_in, run};
 
 #[test]
 fn the_program_has_one_id_and_no_rights() {
@@ -76,7 +76,7 @@ fn the_state_is_in_the_runtime_directory_or_in_one_of_the_user_s_own() {
     run(place.pinfold(list)).exits(0);
     let made = fs::metadata(place.path("run/pinfold")).unwrap();
     assert_eq!((made.uid(), made.mode() & 0o777), (UID, 0o700));
-    assert_eq!(fs::read_dir(place.path("run/pinfold")).unwrap().count(), 0, "a launch leaves nothing");
+    assert!(left_in(place.path("run/pinfold")).is_empty(), "a launch leaves nothing");
 
     let fallback = format!("/tmp/pinfold-{UID}");
     let mut without = place.pinfold(list);
@@ -84,7 +84,8 @@ fn the_state_is_in_the_runtime_directory_or_in_one_of_the_user_s_own() {
     run(without).exits(0);
     let made = fs::metadata(&fallback).unwrap();
     assert_eq!((made.uid(), made.mode() & 0o777), (UID, 0o700));
-    fs::remove_dir(&fallback).unwrap();
+    assert!(left_in(&fallback).is_empty(), "a launch leaves nothing");
+    fs::remove_dir_all(&fallback).unwrap();
 
     let mut unreachable = place.pinfold(list);
     unreachable.env("XDG_RUNTIME_DIR", "/root");

@@ -12,6 +12,9 @@ pub struct Step {
     pub edit: fn(&mut Value, &str),
 }
 
+/// Rules about what a kernel without the modules refuses before, and the case of the guest that steps over them.
+pub const ELSEWHERE: &[(&str, &str)] = &[("process.labels", "tests/vm/systemd/cases/apparmor.sh")];
+
 const CHECK: &str = "$P policy check bundles/b";
 const BY_SUDO: &str = "SUDO_UID=1234 SUDO_GID=1234 $PINFOLD policy check bundles/b";
 const OWN_ROOT: &[(&str, &str)] = &[("state_roots = [", "state_roots = [\"/run/pinfold\", ")];
@@ -242,6 +245,7 @@ pub const STEPS: &[Step] = &[
     config("process.cwd", |config, _| config["process"]["cwd"] = json!("/proc/self/fd/7")),
     config("process.environment", |config, _| config["process"]["env"] = json!(["LD_PRELOAD=/x"])),
     call("process.keyring", &[], "$P run --no-new-keyring -b bundles/b $ID"),
+    policy("process.label_required", &[("[process]", "[process]\nlabel_required = true")]),
     config("process.no_new_privs", |config, _| config["process"]["noNewPrivileges"] = json!(false)),
     config("process.oom_score_adj", |config, _| config["process"]["oomScoreAdj"] = json!(-1)),
     config("process.personality", |config, _| config["linux"]["personality"] = json!({"domain": "LINUX32"})),

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, processes_with, run, soon};
+use crate::support::{Place, left_in, processes_with, run, soon};
 
 /// A program that leaves daemons: each sleeps for a time that no other test knows.
 fn daemons(seconds: &str) -> String {
@@ -65,6 +65,6 @@ fn a_launch_that_fails_leaves_nothing() {
     let place = Place::new("failed");
     for (words, code) in [(["--", "/no/such/program"], 127), (["--", "/etc/passwd"], 126)] {
         run(place.pinfold(["sandbox"].iter().chain(&words))).exits(code);
-        assert_eq!(std::fs::read_dir(place.path("run/pinfold")).unwrap().count(), 0);
+        assert!(left_in(place.path("run/pinfold")).is_empty());
     }
 }

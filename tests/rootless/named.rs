@@ -1,7 +1,7 @@
 //! A long-lived sandbox of an ordinary user, and further programs in it. Its init hides from its
 //! own user (proc(5)), so both `exec` and the check from outside need a way of their own.
 
-use crate::support::{Place, processes_with, run, soon};
+use crate::support::{Place, left_in, processes_with, run, soon};
 
 /// Deletes the sandbox whatever becomes of the test.
 struct Named<'p> {
@@ -75,5 +75,5 @@ fn delete_ends_all_of_it() {
     assert!(soon(|| processes_with(&mark).len() == 2), "{:?}", processes_with(&mark));
     drop(named);
     assert!(soon(|| processes_with(&mark).is_empty()), "{:?}", processes_with(&mark));
-    assert_eq!(std::fs::read_dir(place.path("run/pinfold")).unwrap().count(), 0);
+    assert!(left_in(place.path("run/pinfold")).is_empty());
 }

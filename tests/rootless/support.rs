@@ -178,3 +178,9 @@ pub fn soon(mut is_so: impl FnMut() -> bool) -> bool {
     }
     is_so()
 }
+
+/// What launches left in a state directory: not the lock that all of them share.
+pub fn left_in(state: impl AsRef<Path>) -> Vec<std::ffi::OsString> {
+    let entries = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
+    entries.filter(|name| name != "@gate").collect()
+}

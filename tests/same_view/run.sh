@@ -16,7 +16,7 @@ clear_bundle() {
 left() {
     mounts | diff /tmp/mounts - | sed -n 's/^> /mount /p'
     cgroups | diff /tmp/cgroups - | sed -n 's/^> /cgroup /p'
-    find "/run/$1" -mindepth 1 -maxdepth 1 ! -name '.*' 2>/dev/null | sed 's/^/state /'
+    find "/run/$1" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name @gate 2>/dev/null | sed 's/^/state /'
     pgrep -x probe | sed 's/^/process /'
 }
 
