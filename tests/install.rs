@@ -3,13 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PINFOLD: &str = env!("CARGO_BIN_EXE_pinfold");
+use support::PINFOLD;
 
 struct Place(PathBuf);
 
@@ -73,21 +75,6 @@ fn said(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// pinfold's registry client stands beside the binary under test.
-fn build_the_fetcher() {
-    let profile = Path::new(PINFOLD).parent().unwrap().file_name().unwrap().to_str().unwrap();
-    let profile = if profile == "debug" { "dev" } else { profile };
-    let mut cargo = Command::new(env!("CARGO"));
-    // A build script that looks at these would run again, and all above it.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
-        if !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&name.as_str()) {
-            cargo.env_remove(name);
-        }
-    }
-    cargo.args(["build", "--quiet", "--locked", "-p", "pinfold-fetch", "--profile", profile]);
-    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-}
-
 #[test]
 fn install_and_uninstall() {
     let place = Place::new();
@@ -97,7 +84,7 @@ fn install_and_uninstall() {
         fs::create_dir_all(place.at(other).parent().unwrap()).unwrap();
         fs::write(place.at(other), "other\n").unwrap();
     }
-    build_the_fetcher();
+    support::programs::build_the_fetcher();
     let (done, errors) = place.make("install", PINFOLD);
     assert!(done, "{errors}");
     let files = place.files();

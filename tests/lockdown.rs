@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Bundle, Dir, PINFOLD, Ran, Running, await_that, processes_naming, run, start};
+use support::{Bundle, Dir, Ran, Running, await_that, processes_naming, run, start};
 
 const UNDER: &str = r#"
 mount -t tmpfs tmpfs "$DIR/etc"
@@ -57,11 +57,7 @@ impl Host {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-euc", UNDER, "sh", PINFOLD, "--root"]);
-        command.arg(self.dir.state_root()).args(args).current_dir(self.dir.path());
-        command.env("DIR", self.dir.path()).env("PREPARE", &self.prepare);
-        command
+        support::programs::pinfold_after(UNDER, &self.dir, &self.prepare, args)
     }
 
     #[track_caller]

@@ -100,11 +100,7 @@ impl Host {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-euc", UNDER, "sh", PINFOLD, "--root"]);
-        command.arg(self.dir.state_root()).args(args).current_dir(self.dir.path());
-        command.env("DIR", self.dir.path()).env("PREPARE", &self.prepare);
-        command
+        support::programs::pinfold_after(UNDER, &self.dir, &self.prepare, args)
     }
 
     #[track_caller]

@@ -55,24 +55,6 @@ const PLAIN: &str = "127.0.0.1:5001";
 const HOSTILE: &str = "127.0.0.1:5002";
 const HOSTILE_PLAIN: &str = "127.0.0.1:5003";
 
-/// pinfold's own registry client must stand beside it.
-fn build_the_fetcher() {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(|| {
-        let profile = Path::new(PINFOLD).parent().unwrap().file_name().unwrap().to_str().unwrap();
-        let profile = if profile == "debug" { "dev" } else { profile };
-        let mut cargo = Command::new(env!("CARGO"));
-        // A build script that looks at these would run again, and all above it.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
-            if !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&name.as_str()) {
-                cargo.env_remove(name);
-            }
-        }
-        cargo.args(["build", "--quiet", "--locked", "-p", "pinfold-fetch", "--profile", profile]);
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    });
-}
-
 struct Place {
     dir: Dir,
     holder: Child,
@@ -82,7 +64,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         support::need_root();
-        build_the_fetcher();
+        support::programs::build_the_fetcher();
         let dir = Dir::new();
         let mut holder = Command::new("unshare");
         holder.args(["--mount", "--net", "--propagation", "private", "sh", "-euc", PLACE, "sh"]);

@@ -148,6 +148,15 @@ unpack() {
     mv "$folder.part" "$folder"
 }
 
+# fetch FOLDER SUITE PACKAGE...: what the packages hold, in a new folder.
+fetch() {
+    local folder=$1 suite=$2
+    shift 2
+    echo "setup: fetching $* of Debian $suite"
+    download "$suite" "$@"
+    unpack "$folder" "$target/cache/debs/$suite"/*.deb
+}
+
 fetch_vm_kernel() {
     local folder=$target/vm/kernel suite=bookworm-backports image
     [ -d "$folder" ] && return
@@ -173,17 +182,13 @@ apt_dependency() {
 fetch_peers() {
     local folder=$target/peers/sid
     [ -d "$folder" ] && return
-    echo "setup: fetching ${peer_packages[*]} of Debian sid"
-    download sid "${peer_packages[@]}"
-    unpack "$folder" "$target/cache/debs/sid"/*.deb
+    fetch "$folder" sid "${peer_packages[@]}"
 }
 
 fetch_image_tools() {
     local folder=$target/peers/images
     [ -d "$folder" ] && return
-    echo "setup: fetching umoci and skopeo of Debian sid"
-    download sid "${image_packages[@]}"
-    unpack "$folder.new" "$target/cache/debs/sid"/*.deb
+    fetch "$folder.new" sid "${image_packages[@]}"
     mkdir -p "$folder.new"/{proc,dev,tmp,mnt,etc,var/tmp}
     printf '%s\n' root:x:0:0:root:/root:/bin/bash >"$folder.new/etc/passwd"
     ln -sf bash "$folder.new/usr/bin/sh"
@@ -194,9 +199,7 @@ fetch_image_tools() {
 fetch_registry() {
     local folder=$target/peers/registry
     [ -d "$folder" ] && return
-    echo "setup: fetching ${registry_packages[*]} of Debian sid"
-    download sid "${registry_packages[@]}"
-    unpack "$folder.new" "$target/cache/debs/sid"/*.deb
+    fetch "$folder.new" sid "${registry_packages[@]}"
     mkdir -p "$folder.new"/{proc,dev,run,tmp,var/tmp,root,mnt,etc/containers}
     echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$folder.new/etc/containers/policy.json"
     ldconfig -r "$folder.new"
@@ -206,9 +209,7 @@ fetch_registry() {
 fetch_old() {
     local folder=$target/peers/old
     [ -d "$folder" ] && return
-    echo "setup: fetching ${old_packages[*]} of Debian 12"
-    download bookworm "${old_packages[@]}"
-    unpack "$folder.new" "$target/cache/debs/bookworm"/*.deb
+    fetch "$folder.new" bookworm "${old_packages[@]}"
     # Packages of Debian 12 are not merged with /usr yet.
     for part in bin sbin lib lib64; do
         [ ! -L "$folder.new/$part" ] && [ -d "$folder.new/$part" ] || continue

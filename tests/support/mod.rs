@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+pub mod programs;
+
 /// The binary under test.
 pub const PINFOLD: &str = env!("CARGO_BIN_EXE_pinfold");
 /// No single launch of these tests takes longer, even on a busy machine.
