@@ -1,22 +1,34 @@
 //! Parses, dispatches, prints the error and its hint, exits.
+#![cfg_attr(not(test), no_main)]
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+use std::ffi::{OsString, c_char, c_int};
 
-use pinfold::{cli, commands, image};
+use pinfold::error::ExitCode;
+use pinfold::{cli, commands, image, sys};
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-fn main() -> ExitCode {
-    let args = std::env::args_os().collect::<Vec<OsString>>();
-    if let Some(code) = image::unpack::confine::entered(&args) {
-        return ExitCode::from(code.0);
+/// Called by libc: `sys::program` says why not by the standard library.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[expect(unsafe_code, reason = "libc calls it by its name and vouches for the vector")]
+extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
+    // SAFETY: nobody else calls it, and these are libc's own arguments.
+    match unsafe { sys::program::begin(count, words) } {
+        Ok(()) => program(&sys::program::arguments()),
+        Err(errno) => commands::failure::of_start(&sys::program::arguments(), errno),
     }
-    let code = match cli::parse_from(&args) {
+    .0
+    .into()
+}
+
+fn program(args: &[OsString]) -> ExitCode {
+    if let Some(code) = image::unpack::confine::entered(args) {
+        return code;
+    }
+    match cli::parse_from(args) {
         Ok(cli) => commands::run(&cli).unwrap_or_else(|error| commands::failure::of_verb(&cli, &error)),
-        Err(error) => commands::failure::of_command_line(&args, &error),
-    };
-    ExitCode::from(code.0)
+        Err(error) => commands::failure::of_command_line(args, &error),
+    }
 }

@@ -40,6 +40,13 @@ pub fn of_command_line(args: &[OsString], error: &clap::Error) -> ExitCode {
     code_of_attempt(args)
 }
 
+/// Prints why not even the command line was looked at.
+pub fn of_start(args: &[OsString], errno: nix::errno::Errno) -> ExitCode {
+    let error = Error::call("open", errno).object("/dev/null in place of a closed stdin, stdout or stderr");
+    say(&format!("pinfold: error: {error}\n"));
+    code_of_attempt(args)
+}
+
 fn code_of_attempt(args: &[OsString]) -> ExitCode {
     cli::verb_of(args).map_or(ExitCode(1), |verb| code(&verb))
 }

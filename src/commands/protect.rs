@@ -114,7 +114,7 @@ fn again(tree: &OwnedFd) -> Error {
         entry.push(value);
         entry
     });
-    let argv = CStringArray::new(owned(std::env::args_os().collect()));
+    let argv = CStringArray::new(owned(crate::sys::program::arguments()));
     let envp = CStringArray::new(owned(environment.collect()));
     let flags = i32::try_from(AT_EMPTY_PATH).unwrap_or(0);
     Error::call("execveat", crate::sys::exec::execveat(tree.as_fd(), c"", &argv, &envp, flags)).object(SELF)

@@ -39,6 +39,7 @@ pub mod personality;
 pub mod pidfd;
 pub mod poll;
 pub mod prctl;
+pub mod program;
 pub mod random;
 pub mod regex;
 pub mod rename;

@@ -15,7 +15,7 @@ const LAST_SIGNAL: i32 = 64;
 const SET_SIZE: usize = size_of::<u64>();
 
 /// \[child\] Every signal that can have a disposition gets SIG_DFL, ignored ones too: execve(2)
-/// resets handlers but keeps SIG_IGN (Rust's own SIGPIPE above all).
+/// resets handlers but keeps SIG_IGN (pinfold's own SIGPIPE above all).
 ///
 /// # Errors
 /// None in practice.
@@ -28,6 +28,17 @@ pub fn reset_dispositions() -> Result<()> {
         done(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, SET_SIZE) })?;
     }
     Ok(())
+}
+
+/// The whole process ignores `signal` from here on.
+///
+/// # Errors
+/// EINVAL: no such signal, or SIGKILL or SIGSTOP.
+pub fn ignore(signal: i32) -> Result<()> {
+    let ignored = [libc::SIG_IGN as u64, 0, 0, 0];
+    let old = std::ptr::null_mut::<u64>();
+    // SAFETY: the kernel reads one `struct sigaction`; SIG_IGN calls no code of ours.
+    done(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, ignored.as_ptr(), old, SET_SIZE) })
 }
 
 /// \[child\] Blocks every signal that can be blocked, in the calling thread.

@@ -64,7 +64,7 @@ pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     match &args.life.spec {
         None => run_options(global, args),
         Some(file) => {
-            let typed: Vec<_> = std::env::args_os().collect();
+            let typed: Vec<_> = crate::sys::program::arguments();
             run_options(global, &request_file::together(file, &typed)?)
         }
     }
