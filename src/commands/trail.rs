@@ -14,7 +14,7 @@ use crate::draft::Draft;
 use crate::error::{Call, Error, Kind, Result};
 use crate::launch::{Ended, Outcome};
 use crate::plan::{Plan, digest};
-use crate::policy::{AuditRules, Destination, Document, Mode, Policy, Recorded, Redacted, Verdict, trusted};
+use crate::policy::{AuditRules, Destination, Mode, Policy, Recorded, Redacted, Verdict, trusted};
 use crate::resolve::{Facts, Identity};
 use crate::state::{self, State};
 use crate::sys;
@@ -115,10 +115,7 @@ impl<'g> Trail<'g> {
 
     /// For a call that nothing judges: the log is the host's, and the call goes on without.
     pub fn of_host(global: &'g Global, verb: &'static str, container: &str) -> Self {
-        let rules = trusted::read().and_then(|text| match text {
-            Some(text) => Ok(Document::parse(trusted::POLICY_FILE, &text)?.audit),
-            None => Ok(None),
-        });
+        let rules = judge::host_policy().map(|document| document.and_then(|document| document.audit));
         let opened = rules.and_then(|rules| Self::opened(global, rules, verb, Some(container), Need::Never));
         opened.unwrap_or_else(|error| {
             let trail = Self::nothing(global, verb, Some(container));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -68,7 +69,7 @@ pub struct Layer {
     /// Whose they are: `host`, `profile NAME`, `--policy`.
     pub origin: String,
     /// What it says.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
 }
 
 /// A policy file.
@@ -85,9 +86,9 @@ pub struct Document {
     /// `[audit]`.
     pub audit: Option<AuditRules>,
     /// The host's rules.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// `[profile.NAME]`.
-    pub profiles: BTreeMap<String, Rules>,
+    pub profiles: BTreeMap<String, Arc<Rules>>,
     /// The file's name.
     pub file: String,
     /// `sha256:` and the digest of the text.
@@ -131,11 +132,11 @@ impl Document {
         let callers = callers(&mut section)?;
         let running = running(&mut section)?;
         let audit = audit(&mut section)?;
-        let rules = read::rules(&mut section, Filling::Defaults)?;
+        let rules = Arc::new(read::rules(&mut section, Filling::Defaults)?);
         let mut profiles = BTreeMap::new();
         for (name, mut below) in section.named("profile", Filling::Nothing)? {
             check_name(&name, &below)?;
-            profiles.insert(name, read::rules(&mut below, Filling::Nothing)?);
+            profiles.insert(name, Arc::new(read::rules(&mut below, Filling::Nothing)?));
             below.finish()?;
         }
         section.finish()?;
@@ -191,7 +192,7 @@ impl Policy {
         let table = source.table()?;
         let mut section = Section::whole(&source, &table, Filling::Nothing);
         version(&mut section)?;
-        let rules = read::rules(&mut section, Filling::Nothing)?;
+        let rules = Arc::new(read::rules(&mut section, Filling::Nothing)?);
         section.finish()?;
         self.layers.push(Layer { file: file.to_owned(), origin: "--policy".to_owned(), rules });
         self.digests.push(digest(text));

@@ -5,6 +5,7 @@
 //! is refused, and only one that would pass is left open.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::rebuild::Rebuilt;
 use super::{Recorded, RecordedHook};
@@ -188,7 +189,7 @@ impl Recorded {
     fn by_digest(&self, policy: &mut Policy, log: Log<'_>, unknown: &mut Vec<String>) -> Vec<Violation> {
         let mut broken = vec![];
         for layer in &mut policy.layers {
-            let Some(known) = layer.rules.seccomp.profiles.take() else { continue };
+            let Some(known) = Arc::make_mut(&mut layer.rules).seccomp.profiles.take() else { continue };
             if self.seccomp.is_none() || self.process.is_none() {
                 continue;
             }

@@ -8,6 +8,9 @@ use super::values::{Setting, Unit, bound};
 use crate::error::{Error, Result};
 use crate::policy::rules::{At, Bound, Key};
 
+/// No table has many more keys.
+const KEYS: usize = 16;
+
 /// What an absent key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filling {
@@ -159,7 +162,14 @@ impl<'a, 't> Section<'a, 't> {
 
     fn below(&self, table: Option<&'a DeTable<'t>>, offset: usize, key: &str) -> Self {
         let prefix = format!("{}{key}.", self.prefix);
-        Self { source: self.source, table, offset, prefix, filling: self.filling, taken: vec![] }
+        Self {
+            source: self.source,
+            table,
+            offset,
+            prefix,
+            filling: self.filling,
+            taken: Vec::with_capacity(KEYS),
+        }
     }
 
     /// Every pair of a table of free names.

@@ -16,7 +16,7 @@ pub struct Source<'t> {
 impl<'t> Source<'t> {
     /// A text under this name.
     pub fn new(name: &'t str, text: &'t str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         Self { name, text, lines: std::iter::once(0).chain(ends).collect() }
     }
 
