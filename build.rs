@@ -1,22 +1,48 @@
 //! Tells the crate which commit it is built from, for `pinfold --version`, and the linker where it begins.
 //!
+//! It also names its sources, so that what one pinfold compiled of a policy is nothing to another.
+//!
 //! `PINFOLD_COMMIT` in the environment of the build decides; else a release build asks git.
 //! A build without either says "unknown" and does not fail.
 
-use std::path::Path;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Files whose change means another commit: the branch, its tip, and where tips are packed.
 const WATCHED: &[&str] = &["HEAD", "logs/HEAD", "packed-refs"];
 
-fn main() {
+fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=PINFOLD_COMMIT");
     let given = std::env::var("PINFOLD_COMMIT").ok().filter(|commit| !commit.trim().is_empty());
     let commit = given.or_else(head_of_release).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=PINFOLD_COMMIT={}", commit.trim());
+    println!("cargo::rustc-env=PINFOLD_SOURCES={:016x}", sources()?);
     // src/sys/entry.rs
     println!("cargo::rustc-link-arg-bin=pinfold=-Wl,-e,pinfold_entry");
+    Ok(())
+}
+
+/// A number that changes with every source and every crate.
+fn sources() -> std::io::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    let mut directories = vec![PathBuf::from("src")];
+    let mut files = vec![PathBuf::from("Cargo.lock"), PathBuf::from("Cargo.toml")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let kind = if entry.file_type()?.is_dir() { &mut directories } else { &mut files };
+            kind.push(entry.path());
+        }
+    }
+    files.sort();
+    for file in files {
+        println!("cargo::rerun-if-changed={}", file.display());
+        (&file, std::fs::read(&file)?).hash(&mut hasher);
+    }
+    println!("cargo::rerun-if-changed=src");
+    Ok(hasher.finish())
 }
 
 /// The commit of a release build. A debug build has none: it would be built anew after every commit.

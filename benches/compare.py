@@ -301,7 +301,7 @@ def policy_text():
 
 
 def policed(rounds):
-    """The same launch without a policy and under one: seconds, in pairs whose order turns."""
+    """The same launch without a policy, under one, and under what it compiles to: seconds, in an order that turns."""
     if not os.path.isdir("/etc/pinfold"):
         os.mkdir("/etc/pinfold", 0o755)
     os.makedirs(f"/srv/{GRANTS - 1:03}", exist_ok=True)
@@ -314,22 +314,28 @@ def policed(rounds):
     with open("/etc/pinfold/ready", "w") as file:
         file.write(policy_text())
     command = [*PINFOLD, "run", "--bundle", "/bundle", "bench"]
-    samples = {"absent": [], "present": []}
+    os.rename("/etc/pinfold/ready", "/etc/pinfold/policy.toml")
+    subprocess.run([*PINFOLD, "policy", "compile"], check=True, stdout=subprocess.DEVNULL)
+    for name in ("toml", "compiled"):
+        os.rename(f"/etc/pinfold/policy.{name}", f"/etc/pinfold/ready.{name}")
+    states = {"absent": [], "text": ["toml"], "compiled": ["toml", "compiled"]}
+    samples = {state: [] for state in states}
 
     def once(state):
-        if state == "present":
-            os.rename("/etc/pinfold/ready", "/etc/pinfold/policy.toml")
+        for name in states[state]:
+            os.rename(f"/etc/pinfold/ready.{name}", f"/etc/pinfold/policy.{name}")
         try:
             return measure(command)
         finally:
-            if state == "present":
-                os.rename("/etc/pinfold/policy.toml", "/etc/pinfold/ready")
+            for name in states[state]:
+                os.rename(f"/etc/pinfold/policy.{name}", f"/etc/pinfold/ready.{name}")
 
     for turn in range(rounds + 1):
-        order = ["absent", "present"] if turn % 2 else ["present", "absent"]
-        pair = {state: once(state) for state in order}
+        order = list(states)
+        order = order[turn % 3 :] + order[: turn % 3]
+        round_ = {state: once(state) for state in order}
         if turn:  # the first warms the caches
-            for state, sample in pair.items():
+            for state, sample in round_.items():
                 samples[state].append(sample)
     return samples
 
@@ -338,12 +344,13 @@ def show_policy(samples):
     def median(state, column):
         return statistics.median(sample[column] for sample in samples[state])
 
-    pairs = list(zip(samples["absent"], samples["present"]))
-    print(f"policy of 200 rules, {len(pairs)} pairs")
-    for column, name in enumerate(("wall", "cpu")):
-        without, under = median("absent", column), median("present", column)
-        ratio = statistics.median(pair[1][column] / pair[0][column] for pair in pairs)
-        print(f"  {name:<8}{without * 1e3:9.2f} ms without, {under * 1e3:.2f} ms under it: {100 * (ratio - 1):+.1f} %")
+    print(f"policy of 200 rules, {len(samples['absent'])} rounds")
+    for state in ("text", "compiled"):
+        for column, name in enumerate(("wall", "cpu")):
+            pairs = zip(samples["absent"], samples[state])
+            ratio = statistics.median(pair[1][column] / pair[0][column] for pair in pairs)
+            without, under = median("absent", column) * 1e3, median(state, column) * 1e3
+            print(f"  {state:<9}{name:<5}{without:9.2f} ms without, {under:.2f} ms under it: {100 * (ratio - 1):+.1f} %")
 
 
 def contests(rounds, containers):

@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use pinfold::policy::{Document, compiled};
 use serde_json::{Value, json};
 use support::{Bundle, Dir, PINFOLD, Ran, run};
 
@@ -672,6 +673,51 @@ fn a_policy_that_cannot_be_trusted_refuses_every_launch() {
     }
     host.prepare = "rm /etc/pinfold/policy.toml".to_owned();
     assert_eq!(host.run(&bundle).ok(), "ran\n", "absent: as runc");
+}
+
+#[test]
+fn a_compiled_policy_is_the_text_or_nothing() {
+    let mut host = Host::new(ALLOWING);
+    let bundle = host.bundle("b", "echo ran");
+    let compile = format!("{PINFOLD} policy compile >/dev/null; ");
+    let forbid = "sed -i 's/^directories = .*/directories = [\"\\/none\"]/' /etc/pinfold/policy.toml; ";
+    let told = |host: &Host, what: &str| host.refused(&host.run(&bundle), "root.directories", what);
+
+    host.prepare = compile.clone();
+    assert_eq!(host.run(&bundle).ok(), "ran\n");
+    host.prepare = format!("{forbid}{compile}");
+    told(&host, "compiled");
+    host.prepare = format!("{compile}{forbid}");
+    told(&host, "the text changed afterwards");
+    host.prepare = format!("{forbid}: >/etc/pinfold/policy.compiled");
+    told(&host, "nothing was compiled");
+
+    // What is compiled counts indeed: of root's own making it may say what the text does not.
+    let strict = fs::read_to_string(host.dir.join("policy.toml")).unwrap().replace("bundles", "none");
+    let lenient = Document::parse("p", &fs::read_to_string(host.dir.join("policy.toml")).unwrap()).unwrap();
+    fs::write(host.dir.join("compiled"), compiled::encode(&lenient, &strict).unwrap()).unwrap();
+    host.dir.write("strict.toml", &strict);
+    let install = "install -m 644 \"$DIR/strict.toml\" /etc/pinfold/policy.toml; ";
+    host.prepare = install.to_owned();
+    told(&host, "as the text says");
+    let forged = format!("{install}install -m 644 \"$DIR/compiled\" /etc/pinfold/policy.compiled; ");
+    host.prepare = forged.clone();
+    assert_eq!(host.run(&bundle).ok(), "ran\n");
+
+    for (change, told) in [
+        ("chmod 666 /etc/pinfold/policy.compiled", "written by its group"),
+        ("chown 1000 /etc/pinfold/policy.compiled", "belongs to user 1000"),
+        ("mv /etc/pinfold/policy.compiled /etc/p; ln -s ../p /etc/pinfold/policy.compiled", "symbolic link"),
+        ("rm /etc/pinfold/policy.compiled; mkfifo /etc/pinfold/policy.compiled", "not a regular file"),
+    ] {
+        host.prepare = format!("{forged}{change}");
+        let ran = host.run(&bundle);
+        assert!(ran.code() == 1 && ran.err.contains(told), "{change}: {ran:?}");
+        assert!(ran.err.contains("policy.compiled"), "{ran:?}");
+    }
+    host.prepare = "echo 'nonsense = 1' >>/etc/pinfold/policy.toml".to_owned();
+    let compiled = host.pinfold(&["policy", "compile"]);
+    assert!(compiled.code() == 120 && compiled.err.contains("is no key"), "{compiled:?}");
 }
 
 #[test]

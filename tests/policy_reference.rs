@@ -14,7 +14,8 @@ use pinfold::cgroup::{Amount, CgroupPath};
 use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
 use pinfold::plan::{IdMaps, IdRange};
 use pinfold::policy::{
-    Around, Document, Log, Policy, Recorded, Replayed, Request, Verb, Violation, explain, judge, select,
+    Around, Document, Log, Policy, Recorded, Replayed, Request, Verb, Violation, compiled, explain, judge,
+    select,
 };
 use pinfold::resolve::{Facts, Identity, Pinned};
 use pinfold::sys::caller::Caller;
@@ -726,6 +727,8 @@ fn the_judge_says_what_the_document_says() {
         let whole =
             if whole.contains("profile.q.") { whole } else { format!("{whole}profile.q.degraded = true\n") };
         let document = Document::parse("p", &whole).unwrap_or_else(|error| panic!("{error}\n{whole}"));
+        let compiled = compiled::encode(&document, &whole).unwrap();
+        assert_eq!(compiled::decode(&compiled, &whole).as_ref(), Some(&document), "{whole}");
         let policies = ["p", "q"].map(|name| document.clone().for_launch(Some(name)));
         for _ in 0..LAUNCHES {
             let launch = launch(&mut dice);

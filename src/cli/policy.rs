@@ -35,6 +35,11 @@ pub enum PolicyWhat {
         #[arg(long)]
         json: bool,
     },
+    /// Keep what the host's policy says beside it, so that launches need not read its text
+    ///
+    /// Writes /etc/pinfold/policy.compiled. It counts only while the text is the same, for this very pinfold; else
+    /// the text is read as if it were not there. The policy is checked first.
+    Compile,
     /// Say which launches of the past would get another verdict
     ///
     /// Every launch of an audit log is judged again, by the same judge, on what its record says. Exit code: 0 if

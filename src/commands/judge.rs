@@ -15,7 +15,7 @@ use crate::draft::{Draft, DraftHook, PROFILE, Process};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::Grants;
 use crate::policy::{
-    self, Around, Decision, Document, Policy, Recorded, Redacted, Request, Verb, Verdict, trusted,
+    self, Around, Decision, Document, Policy, Recorded, Redacted, Request, Verb, Verdict, compiled, trusted,
 };
 use crate::resolve::{self, Facts};
 use crate::state::{BindIdentity, BindKind, State, StateRoot, Status};
@@ -59,8 +59,12 @@ pub fn host_policy() -> Result<Option<Document>> {
     if let Some(read) = READ.get() {
         return Ok(read.clone());
     }
-    let parse = |text: String| Document::parse(trusted::POLICY_FILE, &text);
-    let read = trusted::read()?.map(parse).transpose().map_err(|error| error.kind(Kind::PolicyRefused))?;
+    let understood = |(text, compiled): (String, Option<Vec<u8>>)| {
+        let known = compiled.and_then(|compiled| compiled::decode(&compiled, &text));
+        known.map_or_else(|| Document::parse(trusted::POLICY_FILE, &text), Ok)
+    };
+    let read = trusted::read_both()?.map(understood).transpose();
+    let read = read.map_err(|error| error.kind(Kind::PolicyRefused))?;
     Ok(READ.get_or_init(|| read).clone())
 }
 

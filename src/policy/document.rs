@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::read;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 const STATE_ROOT: &str = "/run/pinfold";
 
 /// What happens to a launch that breaks a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Mode {
     /// It is refused.
     #[default]
@@ -35,7 +36,7 @@ impl Mode {
 }
 
 /// `[running]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// How many launches may live at once.
     pub max: Option<At<u64>>,
@@ -44,7 +45,7 @@ pub struct Running {
 }
 
 /// What a call by root that came by sudo is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BySudo {
     /// The caller's: with its rights over files.
     Caller,
@@ -55,7 +56,7 @@ pub enum BySudo {
 }
 
 /// `[callers]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callers {
     /// `sudo`.
     pub sudo: At<BySudo>,
@@ -73,7 +74,7 @@ pub struct Layer {
 }
 
 /// A policy file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// `mode`.
     pub mode: Mode,

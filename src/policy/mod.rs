@@ -5,6 +5,7 @@
 //! it sees the Draft, the opened objects and the request, and names every violation at once.
 
 mod builtin;
+pub mod compiled;
 mod document;
 mod judge;
 mod lint;

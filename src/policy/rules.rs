@@ -4,8 +4,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// A value and the line that says it; line 0 is the default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct At<T> {
     /// The value.
     pub value: T,
@@ -17,7 +19,7 @@ pub struct At<T> {
 pub type Key<T> = Option<At<T>>;
 
 /// The verbs that are judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verb {
     /// `create`.
     Create,
@@ -48,7 +50,7 @@ impl Verb {
 }
 
 /// Whether what is mounted can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Only read.
     Ro,
@@ -57,7 +59,7 @@ pub enum Access {
 }
 
 /// What a network namespace can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// A new one.
     None,
@@ -68,7 +70,7 @@ pub enum Network {
 }
 
 /// Whose session keyring the program has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Keyring {
     /// Its own.
     Own,
@@ -77,7 +79,7 @@ pub enum Keyring {
 }
 
 /// How much of something there may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Bound {
     /// It need not be set.
     Unlimited,
@@ -98,7 +100,7 @@ impl fmt::Display for Bound {
 }
 
 /// Names, the last letter of which may be a `*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names(pub Vec<String>);
 
 impl Names {
@@ -136,7 +138,7 @@ fn listed<T: fmt::Display>(f: &mut fmt::Formatter<'_>, list: &[T]) -> fmt::Resul
 }
 
 /// Ranges of ids, first and last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ids(pub Vec<(u32, u32)>);
 
 impl Ids {
@@ -171,7 +173,7 @@ impl fmt::Display for Ids {
 }
 
 /// Places of the host or of the container: each is itself and everything below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places(pub Vec<PathBuf>);
 
 impl Places {
@@ -190,7 +192,7 @@ impl fmt::Display for Places {
 }
 
 /// Capabilities, as the kernel's mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps(pub u64);
 
 impl fmt::Display for Caps {
@@ -207,7 +209,7 @@ impl fmt::Display for Caps {
 }
 
 /// `[[bind]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindGrant {
     /// Where it stands.
     pub line: u32,
@@ -232,7 +234,7 @@ pub struct BindGrant {
 }
 
 /// `[[join]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinGrant {
     /// Where it stands.
     pub line: u32,
@@ -243,7 +245,7 @@ pub struct JoinGrant {
 }
 
 /// `[[hook]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookGrant {
     /// Where it stands.
     pub line: u32,
@@ -258,11 +260,11 @@ pub struct HookGrant {
 }
 
 /// An entry of `devices.allow`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceGrant(pub crate::cgroup::DeviceRule);
 
 /// Where records of the audit log go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
     /// A file, with its chain.
     File,
@@ -271,7 +273,7 @@ pub enum Destination {
 }
 
 /// What is not to stand in the audit log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Redacted {
     /// The program's arguments, but for its name.
     Argv,
@@ -280,7 +282,7 @@ pub enum Redacted {
 }
 
 /// `[audit]`: only in the host's own file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRules {
     /// Where it stands.
     pub line: u32,
@@ -297,7 +299,7 @@ pub struct AuditRules {
 }
 
 /// `[root]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootRules {
     pub host_usr: Key<bool>,
     pub directories: Key<Places>,
@@ -306,14 +308,14 @@ pub struct RootRules {
 }
 
 /// `[annotations]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnotationRules {
     pub allow: Key<Names>,
     pub reports: Key<Places>,
 }
 
 /// `[mounts]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountRules {
     pub filesystems: Key<Vec<String>>,
     pub data: Key<Names>,
@@ -323,7 +325,7 @@ pub struct MountRules {
 }
 
 /// `[namespaces]`, `[network]`, `[[join]]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceRules {
     pub new: Key<Vec<u64>>,
     pub network: Key<Vec<Network>>,
@@ -332,7 +334,7 @@ pub struct NamespaceRules {
 }
 
 /// `[user]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRules {
     pub uids: Key<Ids>,
     pub gids: Key<Ids>,
@@ -341,7 +343,7 @@ pub struct UserRules {
 }
 
 /// `[capabilities]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapabilityRules {
     pub bounding: Key<Caps>,
     pub effective: Key<Caps>,
@@ -351,7 +353,7 @@ pub struct CapabilityRules {
 }
 
 /// `[process]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRules {
     pub no_new_privs: Key<bool>,
     pub environment: Key<Names>,
@@ -366,7 +368,7 @@ pub struct ProcessRules {
 }
 
 /// `[seccomp]`, `[landlock]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeccompRules {
     pub required: Key<bool>,
     pub profiles: Key<Vec<String>>,
@@ -375,7 +377,7 @@ pub struct SeccompRules {
 }
 
 /// `[limits]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitRules {
     pub memory: Key<Bound>,
     pub swap: Key<Bound>,
@@ -392,21 +394,21 @@ pub struct LimitRules {
 }
 
 /// `[rlimits]`: the kernel's number and the most; `None` is unlimited.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RlimitRules {
     pub max: Key<Vec<(u32, Option<u64>)>>,
     pub required: Key<Vec<u32>>,
 }
 
 /// `[exec]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecRules {
     pub capabilities: Key<Caps>,
     pub users: Key<Ids>,
 }
 
 /// All rules of one layer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/policy.md")]
 pub struct Rules {
     pub doors: Key<Vec<Verb>>,

@@ -61,12 +61,13 @@ pub(super) fn is_device(mount: &DraftMount) -> bool {
 
 /// The grant with the longest path that covers a source.
 pub(super) fn covering<'a>(grants: &'a [BindGrant], path: &Path) -> Option<&'a BindGrant> {
-    let covering = grants.iter().filter(|grant| lies_in(path, &grant.path));
+    let path: PathBuf = path.components().collect();
+    let covering = grants.iter().filter(|grant| lies_in(&path, &grant.path));
     // The first of equals, as a reader would take it. Each holds the other: the longer one is the deeper.
     covering.rev().max_by_key(|grant| grant.path.as_os_str().len())
 }
 
-/// As [`Path::starts_with`], of paths as they are compared: absolute, one slash between components.
+/// As [`Path::starts_with`], of two paths that are their components and no more: the grants may be hundreds.
 fn lies_in(path: &Path, place: &Path) -> bool {
     let (path, place) = (path.as_os_str().as_encoded_bytes(), place.as_os_str().as_encoded_bytes());
     match path.strip_prefix(place) {

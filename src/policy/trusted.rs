@@ -14,6 +14,11 @@ use crate::sys;
 /// or build feature moves it.
 pub const POLICY_FILE: &str = "/etc/pinfold/policy.toml";
 
+/// What `policy compile` made of it, beside it.
+pub const COMPILED_FILE: &str = "/etc/pinfold/policy.compiled";
+/// The name of [`COMPILED_FILE`] in its directory.
+pub const COMPILED_NAME: &str = "policy.compiled";
+
 /// A policy is written by hand; what is larger is none.
 const LARGEST: usize = 1 << 20;
 
@@ -22,10 +27,26 @@ const LARGEST: usize = 1 << 20;
 /// # Errors
 /// Kind `PolicyRefused` for whatever is there and cannot be trusted or read.
 pub fn read() -> Result<Option<String>> {
-    read_at(POLICY_FILE).map_err(|error| {
-        let hint = "nothing is launched until this is mended; `pinfold policy lint` checks it";
-        error.object(POLICY_FILE).kind(Kind::PolicyRefused).hint(hint)
-    })
+    read_at(POLICY_FILE).map_err(untrusted)
+}
+
+/// The text of the host's policy, and what stands in [`COMPILED_FILE`].
+///
+/// # Errors
+/// As [`read`], of both.
+pub fn read_both() -> Result<Option<(String, Option<Vec<u8>>)>> {
+    let both = || {
+        let Some((dir, name)) = directory_of(POLICY_FILE)? else { return Ok(None) };
+        let Some(file) = open_file(&dir, name)? else { return Ok(None) };
+        let compiled = open_file(&dir, COMPILED_NAME).and_then(|file| file.as_ref().map(content).transpose());
+        Ok(Some((text(&file)?, compiled.on(COMPILED_FILE)?)))
+    };
+    both().map_err(untrusted)
+}
+
+fn untrusted(error: Error) -> Error {
+    let hint = "nothing is launched until this is mended; `pinfold policy lint` checks it";
+    error.object(POLICY_FILE).kind(Kind::PolicyRefused).hint(hint)
 }
 
 /// The directory of the host's policy, which is made where it is missing.
@@ -60,6 +81,12 @@ pub fn directory() -> Result<OwnedFd> {
 /// # Errors
 /// What the calls said; whose fault a component is.
 pub fn read_at(path: &str) -> Result<Option<String>> {
+    let Some((dir, file)) = directory_of(path)? else { return Ok(None) };
+    open_file(&dir, file).on(path)?.map(|file| text(&file).on(path)).transpose()
+}
+
+/// The directory that holds a path's last component, and that component.
+fn directory_of(path: &str) -> Result<Option<(OwnedFd, &str)>> {
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
     let Some((file, directories)) = names.split_last() else {
         return Err(Error::internal("a policy path without a name"));
@@ -73,7 +100,7 @@ pub fn read_at(path: &str) -> Result<Option<String>> {
             None => return Ok(None),
         }
     }
-    open_file(&dir, file).on(path)?.map(|file| text(&file).on(path)).transpose()
+    Ok(Some((dir, file)))
 }
 
 fn absent<T>(opened: std::result::Result<T, Errno>) -> Result<Option<T>> {
@@ -132,6 +159,10 @@ fn is_unmapped(uid: u32) -> bool {
 }
 
 fn text(file: &OwnedFd) -> Result<String> {
+    String::from_utf8(content(file)?).map_err(|error| Error::setup(error.to_string()))
+}
+
+fn content(file: &OwnedFd) -> Result<Vec<u8>> {
     let mut content = vec![];
     let mut buffer = [0_u8; 16384];
     loop {
@@ -143,7 +174,7 @@ fn text(file: &OwnedFd) -> Result<String> {
             return Err(Error::setup(format!("is larger than {LARGEST} bytes")));
         }
     }
-    String::from_utf8(content).map_err(|error| Error::setup(error.to_string()))
+    Ok(content)
 }
 
 #[cfg(test)]

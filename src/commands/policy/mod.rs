@@ -1,6 +1,7 @@
-//! `policy init | check | test | lint`.
+//! `policy init | check | compile | test | lint`.
 
 mod check;
+mod compile;
 mod test;
 
 use super::{output, text_file};
@@ -21,6 +22,7 @@ pub fn run(global: &Global, args: &PolicyArgs) -> Result<ExitCode> {
     match &args.what {
         PolicyWhat::Init => output::print(START).map(|()| ExitCode::SUCCESS),
         PolicyWhat::Check { bundle, explain, json } => check::run(global, bundle.as_ref(), *explain, *json),
+        PolicyWhat::Compile => compile::run(),
         PolicyWhat::Test { file, against, json } => test::run(file.as_ref(), against, *json),
         PolicyWhat::Lint { file } => lint_file(file.as_ref()),
     }
