@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md tells the road from a configuration to a running program.
 //! A module uses only those after it in this list.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod commands;
 pub mod cli;

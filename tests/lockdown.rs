@@ -140,7 +140,10 @@ fn every_door_is_shut_until_it_is_lifted() {
         host.refused(&["exec", &other, "/bin/echo", "ran"]);
         host.refused(&["update", "--pids-limit", "32", &other]);
         assert_eq!(host.pinfold(&["sandbox", "--", "true"]).code(), 120);
-        assert_eq!(host.pinfold(&["lockdown"]).ok(), "is locked down already\n");
+        assert_eq!(
+            host.pinfold(&["lockdown"]).ok(),
+            "is locked down already: what was said of it first stays\n"
+        );
         // What tells and what ends goes on.
         host.pinfold(&["list"]).ok();
         host.pinfold(&["state", &id]).ok();
@@ -179,6 +182,9 @@ fn a_marker_that_cannot_be_trusted_or_read_is_one() {
         let ran = host.pinfold(&["sandbox", "--", "echo", "ran"]);
         assert_eq!((ran.code(), ran.out.as_str()), (120, ""), "{prepare}: {ran:?}");
         assert!(ran.err.contains("rule lockdown"), "{prepare}: {ran:?}");
+        host.prepare = String::new();
+        let status = host.pinfold(&["lockdown", "--status"]);
+        assert!(status.ok().starts_with("locked down"), "{prepare}: {status:?}");
         let path = host.dir.join("pinfold/lockdown");
         fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
     }
@@ -207,6 +213,33 @@ fn a_launch_in_the_middle_is_refused() {
     host.dir.assert_nothing_left();
 }
 
+/// A hook runs as root on the host, and the one before it may have waited long.
+#[test]
+fn no_further_hook_runs_after_lockdown() {
+    let host = Host::new(None);
+    let mut bundle = host.waiting("b", "prestart");
+    let further = host.dir.text("shared/further");
+    bundle.edit(|config| {
+        let hooks = config["hooks"]["prestart"].as_array_mut().unwrap();
+        hooks.push(json!({"path": "/bin/sh", "args": ["sh", "-c", format!(": >{further}")]}));
+    });
+    for locked in [false, true] {
+        fs::remove_file(host.dir.join("shared/go")).ok();
+        fs::remove_file(host.dir.join("shared/here")).ok();
+        fs::remove_file(&further).ok();
+        let launch = host.start(&["run", "--bundle", bundle.text(), &host.id("c")]);
+        host.await_hook();
+        if locked {
+            host.pinfold(&["lockdown"]).ok();
+        }
+        host.release_hook();
+        assert_eq!(launch.wait().code() == 0, !locked);
+        assert_eq!(Path::new(&further).symlink_metadata().is_ok(), !locked);
+    }
+    host.pinfold(&["lockdown", "--lift"]).ok();
+    host.dir.assert_nothing_left();
+}
+
 /// Between the last look and execve: `lockdown` does not return before it has started, or says
 /// that one may still.
 #[test]
@@ -224,7 +257,7 @@ fn lockdown_waits_for_who_has_looked_already() {
     std::thread::sleep(Duration::from_millis(300));
     host.release_hook();
     assert_eq!(launch.wait().code(), 0);
-    assert_eq!(again.wait().ok(), "is locked down already\n");
+    assert_eq!(again.wait().ok(), "is locked down already: what was said of it first stays\n");
     host.pinfold(&["lockdown", "--lift"]).ok();
 }
 
@@ -362,6 +395,43 @@ fn the_end_of_all_can_be_that_of_one_profile() {
     assert_eq!(host.pinfold(&["kill", "--all-sandboxes", "--profile", "a"]).ok(), format!("{a}\nended 1\n"));
     host.pinfold(&["delete", &a]).ok();
     host.pinfold(&["delete", &b]).ok();
+}
+
+#[test]
+fn a_profile_that_is_none_is_an_error() {
+    let host = Host::new(Some(POLICY));
+    for (name, told) in [("c", "no profile of the policy has this name"), ("*", "no name of a profile")] {
+        let ran = host.pinfold(&["kill", "--all-sandboxes", "--profile", name]);
+        assert!(ran.code() == 1 && ran.err.contains(told), "{name}: {ran:?}");
+    }
+}
+
+/// A full filesystem below the gate, a stdout that takes nothing, a directory of a stranger's.
+#[test]
+fn no_error_keeps_the_others_alive() {
+    let mut host = Host::new(None);
+    let strange = host.dir.mkdir("strange");
+    nix::unistd::chown(&strange, Some(1000.into()), None).unwrap();
+    let listed = format!("{POLICY}[running]\nstate_roots = [{strange:?}]\n");
+    host.dir.write("pinfold/policy.toml", &listed);
+    let ids = ["a", "b"].map(|name| host.id(name));
+    for id in &ids {
+        host.pinfold(&["sandbox", "--detach", "--name", id, "--", "sleep", "1000"]).ok();
+    }
+    host.prepare = "mount -t tmpfs -o size=4k,mode=700 full /run/pinfold; \
+        head -c 4096 /dev/zero >/run/pinfold/fill; exec >/dev/full"
+        .to_owned();
+    let ran = host.pinfold(&["kill", "--all-sandboxes"]);
+    assert_ne!(ran.code(), 0, "{ran:?}");
+    for told in ["strange", "stdout"] {
+        assert!(ran.err.contains(told), "{told}: {ran:?}");
+    }
+    assert!(!ran.err.contains("gate"), "a mark needs no room: {ran:?}");
+    host.nothing_lives();
+    host.prepare = String::new();
+    for id in &ids {
+        host.pinfold(&["delete", id]).ok();
+    }
 }
 
 #[test]

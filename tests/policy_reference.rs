@@ -420,7 +420,10 @@ fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken) {
             told("process.labels", field);
         }
     }
-    if or(layer.label_required, false) == Some(true) && launch.profile.is_none() && launch.label.is_none() {
+    if or(layer.label_required, false) == Some(true)
+        && launch.profile.is_none_or(|name| name == "unconfined")
+        && launch.label.is_none()
+    {
         told("process.label_required", "/process/apparmorProfile");
     }
     for (written, asked, rule, field, unit) in [

@@ -12,7 +12,7 @@ pub struct LockdownArgs {
     /// Lift it
     #[arg(long, conflicts_with_all = ["status", "reason"])]
     pub lift: bool,
-    /// Say whether it is in force, since when and why; exit code 0 if it is, else 1
+    /// Say whether it is in force, since when and why; exit code 0 if it is or cannot be read, else 1
     #[arg(long, conflicts_with = "reason")]
     pub status: bool,
     /// Why: it is told to whoever is refused

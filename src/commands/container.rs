@@ -230,7 +230,6 @@ impl Launching<'_> {
             })
         })?;
         OciEnding::close_streams(&mut finished.plan);
-        Sockets::of(self.args).send(&child, "standard")?;
         entry.update(|state| {
             state.init = Process::of(child.pid)?;
             state.keeper = child.keeper().map(Process::of).transpose()?.flatten();
@@ -240,6 +239,9 @@ impl Launching<'_> {
             state.root = root;
             Ok(())
         })?;
+        gate.started();
+        // The caller's own: it may let them wait, and nobody else by it.
+        Sockets::of(self.args).send(&child, "standard")?;
         if let Some(path) = &self.args.pid_file {
             pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
         }

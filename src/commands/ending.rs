@@ -128,7 +128,7 @@ impl OciEnding {
     /// Tells of a launch that failed; its keeper has ended by now.
     pub fn failed(&mut self, error: Error) -> Error {
         if let Err(unwritten) = self.reporter.write_failure(&error) {
-            eprintln!("pinfold: warning: {}: {unwritten}", report::field());
+            crate::error::tell(format_args!("pinfold: warning: {}: {unwritten}", report::field()));
         }
         error
     }

@@ -291,7 +291,10 @@ pub fn end_unit(unit: Option<&Unit>) -> Result<()> {
         Ok(mut systemd) => systemd.stop(unit),
         // A user's systemd ends with the session, and its units with it.
         Err(error) => {
-            eprintln!("pinfold: warning: {}: systemd could not be told of the end: {error}", unit.name);
+            crate::error::tell(format_args!(
+                "pinfold: warning: {}: systemd could not be told of the end: {error}",
+                unit.name
+            ));
             Ok(())
         }
     }

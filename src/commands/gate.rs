@@ -11,6 +11,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::audit::{Deadline, Sharing, hold};
 use crate::error::{Call, Context, Error, Kind, Result};
 use crate::policy::{Policy, lockdown};
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_OF_THE_END: Duration = Duration::from_secs(5);
 /// What ends all, whatever their profile.
 const ALL: &str = "*";
+/// So does this, which the file has where it grew by truncate(2): that needs no room on its filesystem.
+const HOLE: char = '\0';
 
 /// A launch at the gate.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ impl Gate {
         lockdown::check()?;
         let mut written = String::new();
         file.seek(SeekFrom::Start(self.seen)).and_then(|_| file.read_to_string(&mut written)).call("read")?;
-        let ends = |line: &str| line == ALL || Some(line) == self.profile.as_deref();
+        let ends = |line: &str| line == ALL || line.contains(HOLE) || Some(line) == self.profile.as_deref();
         match written.lines().any(ends) {
             false => Ok(()),
             true => {
@@ -101,20 +105,32 @@ pub fn await_passing() -> Result<()> {
 /// between its last look and its start. One that holds the gate up is among those that `end` ends.
 ///
 /// # Errors
-/// What `end` says; a launch that neither starts nor ends.
-pub fn closed(profile: Option<&str>, mut end: impl FnMut() -> Result<()>) -> Result<()> {
-    let mut file = StateRoot::open(None)?.gate()?;
-    file.write_all(format!("{}\n", profile.unwrap_or(ALL)).as_bytes()).call("write")?;
-    end()?;
+/// A gate that cannot be opened or marked; a launch that neither starts nor ends. `end` was called all the same.
+pub fn closed(profile: Option<&str>, mut end: impl FnMut()) -> Result<()> {
+    let opened = StateRoot::open(None).and_then(|root| root.gate());
+    let marked = match &opened {
+        Ok(file) => mark(file, profile),
+        Err(_) => Ok(()),
+    };
+    end();
+    let file = opened?;
     let soon = || Deadline::after(PATIENCE_OF_THE_END);
-    match hold(&file, Sharing::Alone, soon()) {
-        Ok(_held) => end(),
-        Err(_stopped_meanwhile) => {
-            end()?;
-            let _held = hold(&file, Sharing::Alone, soon()).map_err(|error| {
-                error.hint("what was found has ended, but a launch that began before may still start its program: end it, and call this again")
-            })?;
-            end()
+    let held = hold(&file, Sharing::Alone, soon()).or_else(|_stopped_meanwhile| {
+        end();
+        hold(&file, Sharing::Alone, soon()).map_err(|error| {
+            error.hint("what was found has ended, but a launch that began before may still start its program: end it, and call this again")
+        })
+    });
+    end();
+    held.and(marked)
+}
+
+fn mark(mut file: &File, profile: Option<&str>) -> Result<()> {
+    match file.write_all(format!("{}\n", profile.unwrap_or(ALL)).as_bytes()).call("write") {
+        Err(error) if error.errno() == Some(Errno::ENOSPC) => {
+            let length = file.metadata().call("fstat")?.len();
+            file.set_len(length + 1).call("ftruncate")
         }
+        other => other,
     }
 }

@@ -13,6 +13,7 @@ use crate::draft::{self, Draft, DraftHook};
 use crate::error::{Kind, Result};
 use crate::launch::{self, HookPlace};
 use crate::plan::{Hook, HookKind, HookState};
+use crate::policy::lockdown;
 use crate::resolve::HookStates;
 use crate::state::oci::{hook_input, hook_input_around_pid};
 use crate::state::{ContainerDir, ContainerKind, State, Status};
@@ -45,7 +46,13 @@ pub fn at_create(
 ) -> Result<()> {
     let place = HookPlace { cwd: Some(bundle), interrupts: Some(interrupts) };
     let input = hook_input(state, Status::Creating)?;
-    hooks.iter().try_for_each(|hook| launch::run_runtime_hook(hook, &input, &place))
+    hooks.iter().try_for_each(|hook| run_unlocked(hook, &input, &place))
+}
+
+/// A hook takes as long as it likes, and the host may be locked down meanwhile.
+fn run_unlocked(hook: &Hook, input: &str, place: &HookPlace<'_>) -> Result<()> {
+    lockdown::check()?;
+    launch::run_runtime_hook(hook, input, place)
 }
 
 /// poststart: after the program was executed, before `start` returns.
@@ -55,7 +62,7 @@ pub fn at_create(
 pub fn poststart(hooks: &[DraftHook], state: &State, place: &HookPlace<'_>) -> Result<()> {
     let input = hook_input(state, Status::Running)?;
     let list = hooks.iter().filter(|hook| hook.kind == HookKind::Poststart);
-    list.map(DraftHook::ready).try_for_each(|hook| launch::run_runtime_hook(&hook, &input, place))
+    list.map(DraftHook::ready).try_for_each(|hook| run_unlocked(&hook, &input, place))
 }
 
 /// poststop: after the container was destroyed. One that fails is a warning, and the others
@@ -71,7 +78,7 @@ pub fn poststop(hooks: &[DraftHook], state: &State) -> Result<()> {
     let input = hook_input(&State { init: None, ..state.clone() }, Status::Stopped)?;
     for hook in list {
         if let Err(error) = launch::run_runtime_hook(&hook.ready(), &input, &HookPlace::default()) {
-            eprintln!("pinfold: warning: {error}");
+            crate::error::tell(format_args!("pinfold: warning: {error}"));
         }
     }
     Ok(())
@@ -101,7 +108,10 @@ pub fn kept_for_the_end(dir: &ContainerDir, state: &State) -> Vec<DraftHook> {
         Ok(hooks) => hooks,
         Err(error) => {
             if error.class() == Kind::PolicyRefused {
-                eprintln!("pinfold: warning: the hooks of {} are left out: {error}", state.id);
+                crate::error::tell(format_args!(
+                    "pinfold: warning: the hooks of {} are left out: {error}",
+                    state.id
+                ));
             }
             vec![]
         }

@@ -40,23 +40,20 @@ fn set(reason: String) -> Result<&'static str> {
     gate::await_passing().map_err(|error| {
         error.hint("the lockdown is in force, but a launch that began before it may still start its program: end it, or all by `pinfold kill --all-sandboxes`")
     })?;
-    Ok(if is_new { "locked down" } else { "is locked down already" })
+    Ok(if is_new { "locked down" } else { "is locked down already: what was said of it first stays" })
 }
 
 fn lift() -> Result<&'static str> {
     Ok(if lockdown::lift()? { "lifted" } else { "was not locked down" })
 }
 
-/// Exit code 0 where one is in force, else 1, as for systemctl is-active.
+/// Exit code 0 where one is in force, else 1, as for systemctl is-active. One that cannot be read is in force.
 fn status() -> Result<ExitCode> {
-    match lockdown::read()? {
-        Some(lockdown) => {
-            output::print(&format!("locked down {}\n", lockdown.words()))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        None => {
-            output::print("not locked down\n")?;
-            Ok(ExitCode(1))
-        }
-    }
+    let (text, code) = match lockdown::read() {
+        Ok(Some(lockdown)) => (format!("locked down {}\n", lockdown.words()), ExitCode::SUCCESS),
+        Err(error) => (format!("locked down: nothing is launched while {error}\n"), ExitCode::SUCCESS),
+        Ok(None) => ("not locked down\n".to_owned(), ExitCode(1)),
+    };
+    output::print(&text)?;
+    Ok(code)
 }

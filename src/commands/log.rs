@@ -36,7 +36,7 @@ pub fn warnings<'a>(global: &Global, warnings: impl Iterator<Item = &'a String>)
             Some(path) => {
                 append(path.as_path(), &line(global.log_format, "warning", warning, &rfc3339::now()))?
             }
-            None => eprintln!("pinfold: warning: {warning}"),
+            None => crate::error::tell(format_args!("pinfold: warning: {warning}")),
         }
     }
     Ok(())

@@ -21,7 +21,9 @@ pub fn merge(config: &mut Value, asked: Value) -> Result<Value> {
     };
     for (name, why) in LEFT_ALONE {
         if asked.remove(name).is_some() {
-            eprintln!("pinfold: warning: /linux/resources/{name} is not changed: {why}");
+            crate::error::tell(format_args!(
+                "pinfold: warning: /linux/resources/{name} is not changed: {why}"
+            ));
         }
     }
     asked.retain(|_, value| !is_empty(value));

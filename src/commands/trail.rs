@@ -368,7 +368,7 @@ impl<'g> Trail<'g> {
     fn degraded(&self, error: &Error) {
         let text = format!("audit log: {error}");
         if log::warnings(self.global, std::iter::once(&text)).is_err() {
-            eprintln!("pinfold: warning: {text}");
+            crate::error::tell(format_args!("pinfold: warning: {text}"));
         }
     }
 }

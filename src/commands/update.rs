@@ -72,7 +72,9 @@ fn asked(args: &UpdateArgs) -> Result<Value> {
         [(&args.kernel_memory, "--kernel-memory"), (&args.kernel_memory_tcp, "--kernel-memory-tcp")]
     {
         if given.is_some() {
-            eprintln!("pinfold: warning: {option} is ignored: kernels since 5.11 have no such limit");
+            crate::error::tell(format_args!(
+                "pinfold: warning: {option} is ignored: kernels since 5.11 have no such limit"
+            ));
         }
     }
     match &args.resources {

@@ -7,8 +7,10 @@
 
 mod exit_code;
 mod hint;
+mod tell;
 
 pub use exit_code::ExitCode;
+pub use tell::tell;
 
 use std::fmt;
 

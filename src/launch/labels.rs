@@ -12,7 +12,13 @@ use crate::plan::labels::{APPARMOR_FIELD, SELINUX_FIELD};
 pub(super) fn check(labels: &Labels, read: impl Fn(&str) -> Result<String>) -> Result<()> {
     if let Some(planned) = &labels.apparmor {
         let found = read("attr/apparmor/exec")?;
-        compare("AppArmor profile", planned, without_mode(line(&found))).at(APPARMOR_FIELD)?;
+        let (profile, mode) = with_mode(line(&found));
+        compare("AppArmor profile", planned, profile).at(APPARMOR_FIELD)?;
+        // In the others, `complain` and `unconfined`, a profile forbids nothing.
+        if let Some(mode) = mode.filter(|mode| !matches!(*mode, "enforce" | "kill")) {
+            return Err(super::inspect::differs("mode of the AppArmor profile", "enforce", mode))
+                .at(APPARMOR_FIELD);
+        }
     }
     if let Some(planned) = &labels.selinux {
         let found = read("attr/exec")?;
@@ -35,9 +41,10 @@ fn line(text: &str) -> &str {
     text.trim_end_matches(['\0', '\n'])
 }
 
-/// AppArmor adds the mode of the profile: `name (enforce)`.
-fn without_mode(text: &str) -> &str {
-    text.rsplit_once(" (").filter(|(_, mode)| mode.ends_with(')')).map_or(text, |(name, _)| name)
+/// AppArmor adds the mode of the profile, `name (enforce)`, but to `unconfined`, which is none.
+fn with_mode(text: &str) -> (&str, Option<&str>) {
+    let split = text.rsplit_once(" (").and_then(|(name, mode)| Some((name, mode.strip_suffix(')')?)));
+    split.map_or((text, None), |(name, mode)| (name, Some(mode)))
 }
 
 /// SELinux writes categories in order, `c1,c0` as `c0,c1`, and runs as `c0.c2`; a range of one level is that level.
@@ -78,12 +85,16 @@ mod tests {
         for (text, same) in [
             ("a (b) (enforce)\n", true),
             ("a (b)", false),
-            ("a (b) (complain)\n", true),
+            ("a (b) (kill)\n", true),
+            ("a (b) (complain)\n", false),
+            ("a (b) (unconfined)\n", false),
             ("", false),
             ("a (enforce)\n", false),
         ] {
             assert_eq!(told(&apparmor, text), same, "{text:?}");
         }
+        let unconfined = Labels { apparmor: Some("unconfined".to_owned()), selinux: None };
+        assert!(told(&unconfined, "unconfined\n"));
         for (planned, text, same) in [
             ("u:r:t:s0:c1,c0", "u:r:t:s0:c0,c1\0", true),
             ("u:r:t:s0:c0,c1,c2", "u:r:t:s0:c0.c2", true),

@@ -208,9 +208,14 @@ fn version(section: &mut Section<'_, '_>) -> Result<()> {
     }
 }
 
-fn check_name(name: &str, section: &Section<'_, '_>) -> Result<()> {
+/// Letters, digits, `-` and `_`.
+pub fn is_profile_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    match !name.is_empty() && name.bytes().all(plain) {
+    !name.is_empty() && name.bytes().all(plain)
+}
+
+fn check_name(name: &str, section: &Section<'_, '_>) -> Result<()> {
+    match is_profile_name(name) {
         true => Ok(()),
         false => Err(section.wrong("a profile's name is made of letters, digits, `-` and `_`")),
     }

@@ -23,7 +23,7 @@ mod violation;
 mod tests;
 
 pub use builtin::is_kernel_filesystem;
-pub use document::{BySudo, Callers, Document, Layer, Mode, Policy, Running};
+pub use document::{BySudo, Callers, Document, Layer, Mode, Policy, Running, is_profile_name};
 pub use judge::lets_run;
 pub use lint::{Finding, host_place, lint};
 pub use recorded::{Around, Log, Recorded, Replayed};

@@ -21,13 +21,15 @@ pub const COMPILED_NAME: &str = "policy.compiled";
 
 /// A policy is written by hand; what is larger is none.
 const LARGEST: usize = 1 << 20;
+/// What is compiled of the largest.
+const LARGEST_COMPILED: usize = 16 << 20;
 
 /// The text of the host's policy; `None` where there is no such file.
 ///
 /// # Errors
 /// Kind `PolicyRefused` for whatever is there and cannot be trusted or read.
 pub fn read() -> Result<Option<String>> {
-    read_at(POLICY_FILE).map_err(untrusted)
+    read_at(POLICY_FILE).map_err(|error| untrusted(error.object(POLICY_FILE)))
 }
 
 /// The text of the host's policy, and what stands in [`COMPILED_FILE`].
@@ -35,18 +37,23 @@ pub fn read() -> Result<Option<String>> {
 /// # Errors
 /// As [`read`], of both.
 pub fn read_both() -> Result<Option<(String, Option<Vec<u8>>)>> {
-    let both = || {
+    let mut place = POLICY_FILE;
+    let mut both = || {
         let Some((dir, name)) = directory_of(POLICY_FILE)? else { return Ok(None) };
         let Some(file) = open_file(&dir, name)? else { return Ok(None) };
-        let compiled = open_file(&dir, COMPILED_NAME).and_then(|file| file.as_ref().map(content).transpose());
-        Ok(Some((text(&file)?, compiled.on(COMPILED_FILE)?)))
+        let text = text(&file)?;
+        place = COMPILED_FILE;
+        let compiled =
+            open_file(&dir, COMPILED_NAME)?.map(|file| content(&file, LARGEST_COMPILED)).transpose()?;
+        Ok(Some((text, compiled)))
     };
-    both().map_err(untrusted)
+    let read = both();
+    read.map_err(|error: Error| untrusted(error.object(place)))
 }
 
 fn untrusted(error: Error) -> Error {
     let hint = "nothing is launched until this is mended; `pinfold policy lint` checks it";
-    error.object(POLICY_FILE).kind(Kind::PolicyRefused).hint(hint)
+    error.kind(Kind::PolicyRefused).hint(hint)
 }
 
 /// The directory of the host's policy, which is made where it is missing.
@@ -159,10 +166,10 @@ fn is_unmapped(uid: u32) -> bool {
 }
 
 fn text(file: &OwnedFd) -> Result<String> {
-    String::from_utf8(content(file)?).map_err(|error| Error::setup(error.to_string()))
+    String::from_utf8(content(file, LARGEST)?).map_err(|error| Error::setup(error.to_string()))
 }
 
-fn content(file: &OwnedFd) -> Result<Vec<u8>> {
+fn content(file: &OwnedFd, largest: usize) -> Result<Vec<u8>> {
     let mut content = vec![];
     let mut buffer = [0_u8; 16384];
     loop {
@@ -170,8 +177,8 @@ fn content(file: &OwnedFd) -> Result<Vec<u8>> {
             0 => break,
             length => content.extend_from_slice(buffer.get(..length).unwrap_or_default()),
         }
-        if content.len() > LARGEST {
-            return Err(Error::setup(format!("is larger than {LARGEST} bytes")));
+        if content.len() > largest {
+            return Err(Error::setup(format!("is larger than {largest} bytes")));
         }
     }
     Ok(content)

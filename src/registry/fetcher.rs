@@ -57,7 +57,7 @@ impl Fetcher {
         match fetcher.receive()? {
             Some(Reply { id: 0, failed: None, note }) => {
                 if let Some(note) = note {
-                    eprintln!("pinfold: warning: {note}");
+                    crate::error::tell(format_args!("pinfold: warning: {note}"));
                 }
                 Ok(fetcher)
             }

@@ -18,6 +18,8 @@ use super::report::{Outcome, Report, Seen};
 use crate::error::{Call, Context, Error, Result};
 use crate::sys;
 
+/// Where the host's owner has its policy.
+const POLICIES: &str = "/etc/pinfold";
 /// A key that nobody else uses in the lab's IPC namespace.
 const SEGMENT: u32 = 0x7069_6e66;
 
@@ -45,13 +47,13 @@ pub(super) struct Lab {
 /// # Errors
 /// unshare(2) and what it takes to start a program.
 pub fn enter(arguments: &[&str]) -> Result<std::process::ExitStatus> {
-    let dir = nix::unistd::mkdtemp("/tmp/pinfold-selftest-XXXXXX").call("mkdtemp")?;
     let flags = CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWUTS;
     let own = std::env::current_exe().call("readlink").on("/proc/self/exe")?;
     nix::sched::unshare(flags).call("unshare").map_err(|error| error.hint("the lab needs root"))?;
+    let dir = nix::unistd::mkdtemp("/tmp/pinfold-selftest-XXXXXX").call("mkdtemp")?;
     let status = Command::new(own).args(arguments).arg("--inside").arg(&dir).status().call("execve");
     // The lab's tmpfs went with its mount namespace.
     fs::remove_dir(&dir).call("rmdir").on(dir.display())?;
@@ -68,6 +70,13 @@ pub fn inside(dir: &Path, options: &Options) -> Result<Report> {
     }
     let lab = Lab::build(dir, options)?;
     let mut report = Report::new(lab.original.display().to_string(), lab.version());
+    if let Some(unknown) =
+        options.only.iter().find(|id| ATTACKS.iter().all(|attack| attack.id != id.as_str()))
+    {
+        let known: Vec<_> = ATTACKS.iter().map(|attack| attack.id).collect();
+        let hint = format!("known are {}", known.join(", "));
+        return Err(Error::usage(format!("{unknown:?} is no attack")).field("--only").hint(hint));
+    }
     let asked = |attack: &&Attack| options.only.is_empty() || options.only.iter().any(|id| id == attack.id);
     for (number, attack) in ATTACKS.iter().enumerate().filter(|(_, attack)| asked(attack)) {
         let attacked = lab.carry_out(attack, number, false)?;
@@ -87,6 +96,10 @@ impl Lab {
         mount(None, Path::new("/"), None, private)?;
         mount(Some("proc"), Path::new("/proc"), Some("proc"), MsFlags::empty())?;
         mount(Some("lab"), dir, Some("tmpfs"), MsFlags::empty())?;
+        // A policy of the host would refuse what the lab launches; what is attacked is the runtime.
+        if fs::exists(POLICIES).call("stat").on(POLICIES)? {
+            mount(Some("none"), Path::new(POLICIES), Some("tmpfs"), MsFlags::empty())?;
+        }
         for name in ["outside", "vol", "dev", "fake/sys/net/ipv4", "swap/source", "state"] {
             make(&dir.join(name))?;
         }

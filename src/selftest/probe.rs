@@ -302,17 +302,24 @@ fn masked(paths: &[String]) -> Found {
 
 /// CVE-2019-5736: holds on to the program of each process that comes in, and writes to it when it
 /// is executed no more. `/runtime` is there in the weakened container only.
+///
+/// Only to what lies on the lab's own filesystem: what is named as the runtime may execute another program,
+/// which is then the host's.
 fn overwrite() -> Found {
     let until = Instant::now() + Duration::from_secs(4);
+    let own = fs::metadata("/probe").map_err(|error| error.to_string())?.dev();
+    let of_the_lab = |file: &File| file.metadata().is_ok_and(|found| found.dev() == own);
     let mut held: Vec<File> = File::open("/runtime").into_iter().collect();
-    let mut seen = held.len();
+    let (mut seen, mut foreign) = (held.len(), 0);
     while Instant::now() < until {
         for pid in pids() {
             let link = format!("/proc/{pid}/exe");
             if fs::read_link(&link)
                 .is_ok_and(|path| path.as_os_str() != "/probe" && !path.as_os_str().is_empty())
             {
-                held.extend(File::open(&link));
+                let (lab, host): (Vec<_>, Vec<_>) = File::open(&link).into_iter().partition(of_the_lab);
+                held.extend(lab);
+                foreign += host.len();
             }
         }
         seen = seen.max(held.len());
@@ -324,7 +331,9 @@ fn overwrite() -> Found {
             }
         }
     }
-    Err(format!("{seen} programs of others seen, none could be written"))
+    Err(format!(
+        "{seen} programs of others seen, none could be written; {foreign} not of the lab, none tried"
+    ))
 }
 
 /// The session keyring is the lab's.

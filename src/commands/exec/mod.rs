@@ -113,12 +113,13 @@ fn launch(
     };
     let signals = launch::signals()?;
     let mut child = launch::assemble_among(plan, home.cgroup(), home.own(), &mut || gate.pass())?;
+    child.await_exec(plan)?;
+    gate.started();
+    // The caller's own: it may let them wait, and nobody else by it.
     sockets.send(&child, "setns")?;
     if let Some(path) = &args.pid_file {
         pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
     }
-    child.await_exec(plan)?;
-    gate.started();
     if args.detach {
         child.release();
         return Ok(Left::Running);
@@ -248,7 +249,9 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
     for name in &args.cap {
         // config.md: what cannot be mapped is a warning; it would have added nothing.
         let Ok(cap) = name.parse::<CapName>() else {
-            eprintln!("pinfold: warning: --cap: {name} is no capability known here, left out");
+            crate::error::tell(format_args!(
+                "pinfold: warning: --cap: {name} is no capability known here, left out"
+            ));
             continue;
         };
         let name = cap.to_string();

@@ -221,7 +221,10 @@ impl Writer<'_> {
         match packed.and_then(|packed| flushed.map(|()| packed)) {
             Ok(packed) => {
                 if packed.skipped > 0 {
-                    eprintln!("pinfold: image import: {} devices and sockets were left out", packed.skipped);
+                    crate::error::tell(format_args!(
+                        "pinfold: image import: {} devices and sockets were left out",
+                        packed.skipped
+                    ));
                 }
                 self.ingest.finish()
             }

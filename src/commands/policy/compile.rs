@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::commands::output;
+use crate::commands::{caller, output};
 use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
 use crate::policy::{Document, compiled, trusted};
 use crate::sys;
@@ -17,6 +17,7 @@ const BEGUN: &str = "policy.compiled.new";
 
 /// Checks the host's policy, and writes what it says.
 pub(super) fn run() -> Result<ExitCode> {
+    caller::roots_alone("the policy is")?;
     let absent = || Error::usage("there is no such file").object(trusted::POLICY_FILE);
     let text = trusted::read()?.ok_or_else(absent)?;
     let document =

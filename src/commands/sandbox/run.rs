@@ -240,7 +240,7 @@ fn record(entry: &Entry, child: &launch::Assembled) -> Result<Process> {
 /// stderr is the program's once it runs; until then pinfold may name what is missing.
 fn name_degraded(degraded: &[String]) {
     for missing in degraded {
-        eprintln!("pinfold: sandbox: degraded: {missing}");
+        crate::error::tell(format_args!("pinfold: sandbox: degraded: {missing}"));
     }
 }
 

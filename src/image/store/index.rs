@@ -109,7 +109,7 @@ impl Store {
         let missing = || {
             failed("there is no such image in the store")
                 .object(image)
-                .hint("`pinfold image list` shows what there is; `pinfold image import` brings one in")
+                .hint("`pinfold image list` shows what there is; `pinfold image pull HOST/NAME` and `image import` bring one in")
         };
         let Some(name) = image.name() else {
             let digest = image.digest().ok_or_else(missing)?;

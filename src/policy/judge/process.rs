@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::Bench;
 use crate::draft::{Draft, Process};
-use crate::plan::Labels;
 use crate::policy::read::RLIMITS;
 use crate::policy::request::odd;
 use crate::policy::rules::{Caps, Key, Keyring};
@@ -64,7 +63,9 @@ fn labels(bench: &mut Bench<'_>, process: &Process) {
         }
     }
     if let Some(at) = rules.label_required.as_ref().filter(|at| at.value) {
-        let kept = process.labels != Labels::default();
+        // By that name AppArmor confines nothing.
+        let apparmor = process.labels.apparmor.as_deref().filter(|name| *name != "unconfined");
+        let kept = apparmor.is_some() || process.labels.selinux.is_some();
         let (rule, field) = ("process.label_required", "/process/apparmorProfile");
         let told = if kept { "a label" } else { "no label" };
         bench.decide(kept, at.line, rule, field, told, "an AppArmor profile or SELinux label");
