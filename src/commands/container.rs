@@ -37,6 +37,19 @@ pub enum Life {
     Foreground,
 }
 
+/// Gives the caller the terminal and the pid of a program that may have started: whoever lets pinfold wait for it
+/// there holds up no `lockdown`.
+///
+/// # Errors
+/// A socket or a file of the caller's that cannot be used.
+pub fn tell_caller(args: &LaunchArgs, child: &Assembled) -> Result<()> {
+    Sockets::of(args).send(child, "standard")?;
+    match &args.pid_file {
+        Some(path) => pid_file::write(path.as_path(), child.pid).at("--pid-file"),
+        None => Ok(()),
+    }
+}
+
 /// A container whose first process is assembled.
 pub struct Container<'g> {
     /// Its entry in the state directory.
@@ -239,11 +252,10 @@ impl Launching<'_> {
             state.root = root;
             Ok(())
         })?;
-        gate.started();
-        // The caller's own: it may let them wait, and nobody else by it.
-        Sockets::of(self.args).send(&child, "standard")?;
-        if let Some(path) = &self.args.pid_file {
-            pid_file::write(path.as_path(), child.pid).at("--pid-file")?;
+        if self.life == Life::Created {
+            // Its program waits for `start`, which looks again.
+            gate.started();
+            tell_caller(self.args, &child)?;
         }
         Ok((finished.plan, child))
     }

@@ -7,7 +7,7 @@ use super::ending::{OciEnding, counters};
 use super::host::Host;
 use super::trail::Peaks;
 use super::{entry, hooks, preserved, protect, rdt};
-use crate::cli::{Global, RunArgs};
+use crate::cli::{Global, LaunchArgs, RunArgs};
 use crate::error::{ExitCode, Result};
 use crate::launch::{self, HookPlace};
 use crate::state::Phase;
@@ -30,7 +30,8 @@ fn detached(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> {
     let mut container = container::make(global, &args.launch, host, Life::Detached)?;
     let executed = container.child.await_exec(&container.plan);
     container.gate.started();
-    match executed.and_then(|()| mark_started(&container)) {
+    let told = executed.and_then(|()| container::tell_caller(&args.launch, &container.child));
+    match told.and_then(|()| mark_started(&container)) {
         Ok(()) => {
             container.child.release();
             container.entry.let_go();
@@ -49,7 +50,7 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
     let signals = launch::signals()?;
     let caller = container::caller()?;
     let mut container = container::make(global, &args.launch, host, Life::Foreground)?;
-    let ran = match supervise(&mut container, &signals, caller) {
+    let ran = match supervise(&args.launch, &mut container, &signals, caller) {
         Ok(code) => Ok(code),
         Err(error) => {
             container.trail.failed(&error);
@@ -67,9 +68,15 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
     ran
 }
 
-fn supervise(container: &mut Container<'_>, signals: &OwnedFd, caller: Option<OwnedFd>) -> Result<ExitCode> {
+fn supervise(
+    args: &LaunchArgs,
+    container: &mut Container<'_>,
+    signals: &OwnedFd,
+    caller: Option<OwnedFd>,
+) -> Result<ExitCode> {
     container.child.await_exec(&container.plan)?;
     container.gate.started();
+    container::tell_caller(args, &container.child)?;
     mark_started(container)?;
     let ending = container.ending.foreground(caller);
     let cgroup = container.cgroup.as_ref();
