@@ -104,9 +104,9 @@ escape-peers:
 	cargo build --profile release-fast --locked
 	tests/escape/peers.sh $(FAST)
 
+# By libFuzzer, which wants nightly; `cargo test --test corpora` replays the corpora without.
 fuzz:
-	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 bench: build
 	tests/setup.sh host peers

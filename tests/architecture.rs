@@ -355,6 +355,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/command-line.md",
         "docs/differences.md",
         "docs/ending.md",
+        "docs/fuzzing.md",
         "docs/images.md",
         "docs/lint.md",
         "docs/mounts.md",

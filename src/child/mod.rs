@@ -19,7 +19,7 @@ pub use meet::SET_RLIMITS;
 mod mounts;
 mod namespaces;
 mod overlay;
-mod place;
+pub mod place;
 mod program;
 mod root;
 

@@ -14,7 +14,10 @@ use crate::plan::{Made, Target, TargetKind};
 use crate::sys;
 
 /// Opens a path inside the root; links are followed in-root.
-pub(super) fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+///
+/// # Errors
+/// openat2(2).
+pub fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
     let path = match CStr::from_bytes_with_nul(skip_slashes(path)) {
         Ok(path) if !path.is_empty() => path,
         _ => c".",
@@ -43,13 +46,18 @@ fn link_rule(target: &Target) -> ResolveFlag {
 }
 
 /// A place, and whether it was there.
-pub(super) struct Place {
+pub struct Place {
+    /// It (O_PATH).
     pub fd: OwnedFd,
+    /// Otherwise it was made.
     pub found: bool,
 }
 
 /// The target, made when it is missing.
-pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Place, Errno> {
+///
+/// # Errors
+/// openat2(2), mkdirat(2); EEXIST: something else came to stand there.
+pub fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Place, Errno> {
     match open_in_root(root, &target.path, link_rule(target)) {
         Err(Errno::ENOENT) => {}
         other => return Ok(Place { fd: other?, found: true }),

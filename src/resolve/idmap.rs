@@ -50,7 +50,7 @@ fn write_map(pid: i32, name: &str, ranges: &[IdRange]) -> Result<()> {
 }
 
 /// The lines of a map file: user_namespaces(7). One write takes all of them.
-pub(crate) fn render(ranges: &[IdRange]) -> String {
+pub fn render(ranges: &[IdRange]) -> String {
     ranges.iter().map(|range| format!("{} {} {}\n", range.inside, range.outside, range.size)).collect()
 }
 

@@ -65,7 +65,8 @@ fn read(pid: i32, name: &str) -> Result<Vec<IdRange>> {
         .ok_or_else(|| Error::setup("is not a map").object(path))
 }
 
-fn parse(text: &str) -> Option<Vec<IdRange>> {
+/// The lines of a map file; `None` where it is none.
+pub fn parse(text: &str) -> Option<Vec<IdRange>> {
     let line = |line: &str| {
         let mut words = line.split_whitespace().map(|word| word.parse().ok());
         let range = IdRange { inside: words.next()??, outside: words.next()??, size: words.next()?? };

@@ -43,7 +43,7 @@ pub struct FollowedLink {
 ///
 /// # Errors
 /// openat2(2); ELOOP: a magic link, or more than forty links.
-pub(super) fn open(path: &Path, from: BorrowedFd<'_>) -> Result<(OwnedFd, Vec<FollowedLink>)> {
+pub fn open(path: &Path, from: BorrowedFd<'_>) -> Result<(OwnedFd, Vec<FollowedLink>)> {
     match open_at(from, path, OFlag::empty(), ResolveFlag::RESOLVE_NO_SYMLINKS) {
         Err(Errno::ELOOP) => Walk::begin(path, from)?.end(),
         other => Ok((other.call("openat2")?, vec![])),

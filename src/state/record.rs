@@ -144,13 +144,19 @@ struct Versioned {
 
 impl State {
     /// state.json's text.
-    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// None in practice: serde_json.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
         let written = Written { version: FORMAT_VERSION, state: self };
         serde_json::to_vec(&written).map_err(|error| Error::internal(format!("state.json: {error}")))
     }
 
     /// Reads state.json's text; a newer format is refused by name.
-    pub(super) fn from_json(text: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Not a record, or one of a newer format.
+    pub fn from_json(text: &[u8]) -> Result<Self> {
         let Versioned { version } = serde_json::from_slice(text).map_err(not_ours)?;
         if version == 0 || version > FORMAT_VERSION {
             let refused =

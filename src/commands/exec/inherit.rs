@@ -25,7 +25,7 @@ const CONFINING: [&str; 10] = [
 ///
 /// # Errors
 /// One of them is no JSON.
-pub(super) fn completed(file: &[u8], configuration: &[u8]) -> Result<Vec<u8>> {
+pub fn completed(file: &[u8], configuration: &[u8]) -> Result<Vec<u8>> {
     let read = |text: &[u8], field: &str| {
         serde_json::from_slice::<Value>(text).map_err(|error| Error::usage(error.to_string()).field(field))
     };

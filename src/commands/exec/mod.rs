@@ -3,7 +3,7 @@
 //! container's own.
 
 mod group;
-mod inherit;
+pub mod inherit;
 mod judged;
 
 use nix::unistd::Pid;

@@ -1,0 +1,4 @@
+//! `pinfold_fuzz::resolver`, from libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pinfold_fuzz::resolver(data));
