@@ -361,6 +361,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/mounts.md",
         "docs/policy.md",
         "docs/seccomp.md",
+        "docs/surface.md",
     ];
     for document in documents {
         let folder = path(document).parent().unwrap().to_owned();

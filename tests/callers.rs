@@ -139,6 +139,7 @@ fn images_and_the_audit_log_are_roots_alone() {
         "sandbox --image none -- true",
         "selftest escapes --runtime \"$ROOTS/hidden\"",
         "selftest probe euid",
+        "surface --diff \"$ROOTS/secret\" \"$ROOTS/secret\"",
         "sandbox --image oci:$ROOTS/hidden -- true",
     ];
     for verb in verbs {

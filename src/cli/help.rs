@@ -30,6 +30,7 @@ Understand:
   lint        Say what is dangerous in a bundle's configuration
   doctor      Check whether this host can run sandboxes, and say how to fix it
   selftest    Try to escape from containers, of this runtime or of another
+  surface     Say what a process in a container can reach
 
 Rule:
   policy      Write and check the host's policy, and judge bundles by it

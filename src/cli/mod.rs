@@ -17,6 +17,7 @@ mod policy;
 mod pull;
 mod sandbox;
 mod selftest;
+mod surface;
 mod update;
 
 pub mod version;
@@ -42,6 +43,7 @@ pub use sandbox::{
     MountList, MountRequest, PrivilegeArgs, ProcessArgs, SandboxArgs,
 };
 pub use selftest::{EscapesArgs, SelftestArgs, SelftestWhat};
+pub use surface::SurfaceArgs;
 pub use update::UpdateArgs;
 
 use std::ffi::OsString;
@@ -133,6 +135,8 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Try to escape from containers, of this runtime or of another
     Selftest(SelftestArgs),
+    /// Say what a process in a container can reach
+    Surface(SurfaceArgs),
     /// Remove what dead launches left behind
     Gc(GcArgs),
     /// Print the completion script of a shell
@@ -171,6 +175,7 @@ impl Verb {
             Self::Lockdown(_) => "lockdown",
             Self::Doctor(_) => "doctor",
             Self::Selftest(_) => "selftest",
+            Self::Surface(_) => "surface",
             Self::Gc(_) => "gc",
             Self::Completion(_) => "completion",
             Self::Man(_) => "man",

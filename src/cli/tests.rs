@@ -87,6 +87,7 @@ fn every_verb_knows_its_own_name() {
         "lockdown",
         "doctor",
         "selftest escapes",
+        "surface",
         "gc",
         "completion bash",
         "man",

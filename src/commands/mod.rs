@@ -53,6 +53,7 @@ pub mod spec;
 pub mod start;
 pub mod state;
 pub mod state_root;
+pub mod surface;
 pub mod text_file;
 pub mod trail;
 pub mod update;
@@ -115,6 +116,7 @@ fn verb(cli: &Cli) -> Result<ExitCode> {
         Verb::Audit(args) => audit::run(args),
         Verb::Lockdown(args) => lockdown::run(global, args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Surface(args) => surface::run(global, args),
         Verb::Selftest(args) => selftest::run(args),
         Verb::Gc(args) => gc::run(global, args),
         Verb::Completion(args) => completion::run(args),

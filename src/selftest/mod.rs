@@ -10,6 +10,7 @@ mod lab;
 mod probe;
 mod races;
 mod report;
+pub mod surface;
 
 pub use lab::{Options, enter, inside};
 pub use probe::run as probe;

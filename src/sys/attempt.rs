@@ -70,6 +70,23 @@ pub fn attempt(attempt: Attempt) -> Result<()> {
     value(unsafe { libc::syscall(number, one, two, three, 0, 0, 0) }).map(drop)
 }
 
+/// \[child\] A call by its number, in a child that ends right after. The arguments are no addresses: small
+/// numbers, or all bits set.
+///
+/// # Errors
+/// The errno of it; EINVAL: an argument that could be an address.
+pub fn raw(number: u32, arguments: [i64; 6]) -> Result<i64> {
+    let is_none = |value: &i64| matches!(value, -1..0x1000 | 0x7fff_fffe | 0xffff_ffff);
+    if !arguments.iter().all(is_none) {
+        return Err(nix::errno::Errno::EINVAL);
+    }
+    let [one, two, three, four, five, six] = arguments;
+    // SAFETY: no argument is the address of memory of ours: the first page is nobody's (vm.mmap_min_addr),
+    // all bits set lie in the kernel's half, and the two others are not aligned to a page. The process is a
+    // copy that makes this call, and ends by exit_group(2).
+    value(unsafe { libc::syscall(number.into(), one, two, three, four, five, six) })
+}
+
 /// shmget(2): a segment of one page under this key, which must not be there.
 ///
 /// # Errors

@@ -161,6 +161,7 @@ pub const OPTIONS: &[Option_] = &[
     Plain("audit export", &["file", "id", "lines", "op", "refused", "since", "verb"]),
     Plain("selftest escapes", &["inside", "json", "only", "runtime"]),
     Plain("selftest probe", &["args", "name"]),
+    Plain("surface", &["bundle", "diff", "json", "profile"]),
     Plain("audit head", &["file", "journald"]),
     Plain("audit show", &["file", "id", "op", "refused", "since", "verb"]),
     Plain("audit verify", &["files", "head", "json"]),
