@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{PINFOLD, need_root};
+use support::{Dir, PINFOLD, need_root, run};
 
 /// What a kernel may be built without, or a host not have: then there is nothing to reach.
 const MAY_BE_ABSENT: [&str; 6] = ["modules", "af-alg", "keyring", "disk", "swap-device", "sysrq"];
@@ -57,4 +57,45 @@ fn what_attacks_does_nothing_outside_of_the_lab() {
     }
     let inside = Command::new(PINFOLD).args(["selftest", "escapes", "--inside", "/tmp"]).output().unwrap();
     assert!(!inside.status.success() && inside.stdout.is_empty(), "{inside:?}");
+}
+
+#[test]
+fn an_attack_that_is_none_is_an_error() {
+    need_root();
+    let ran = Command::new(PINFOLD).args(["selftest", "escapes", "--only", "nothing"]).output().unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(!ran.status.success() && told.contains("\"nothing\" is no attack"), "{told}");
+}
+
+const UNDER: &str = r#"
+mkdir "$DIR/etc"
+mount -t tmpfs tmpfs "$DIR/etc"
+mkdir "$DIR/etc/upper" "$DIR/etc/work"
+mount -t overlay -o "lowerdir=/etc,upperdir=$DIR/etc/upper,workdir=$DIR/etc/work" overlay /etc
+mkdir -p -m 755 /etc/pinfold
+cat >/etc/pinfold/policy.toml <<'END'
+version = 1
+doors = ["create"]
+END
+"$1" sandbox -- true 2>&1 || echo refused
+exec "$@"
+"#;
+
+/// What is tried is the runtime, not the policy that would refuse what the lab launches.
+#[test]
+fn a_policy_of_the_host_does_not_silence_the_lab() {
+    need_root();
+    let dir = Dir::new();
+    let words = ["selftest", "escapes", "--json", "--only", "fork-bomb"];
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-euc", UNDER, "sh", PINFOLD]);
+    let ran = run(command.args(words).env("DIR", dir.path()));
+    let out = ran.ok();
+    let (refused, report) = out.split_once("refused\n").unwrap();
+    assert!(refused.contains("refused by policy"), "{refused}");
+    let report: Value = serde_json::from_str(report).unwrap();
+    assert_eq!(
+        (&report["attacks"][0]["outcome"], &report["attacks"][0]["control"]["outcome"]),
+        (&"held".into(), &"escaped".into())
+    );
 }

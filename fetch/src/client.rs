@@ -199,5 +199,32 @@ fn root(error: &dyn Error) -> String {
         inner = source;
     }
     let (what, why) = (error.to_string(), inner.to_string());
-    if what.contains(&why) { what } else { format!("{what}: {why}") }
+    without_queries(&if what.contains(&why) { what } else { format!("{what}: {why}") })
+}
+
+/// The query of a URL to which a registry redirects is a secret: whoever has it may read the blob.
+fn without_queries(text: &str) -> String {
+    let mut parts = text.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        let end = part
+            .find(|letter: char| letter.is_whitespace() || matches!(letter, ')' | '"'))
+            .unwrap_or(part.len());
+        kept + "?" + part.get(end..).unwrap_or_default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_queries;
+
+    #[test]
+    fn a_message_has_no_query() {
+        let text = "error sending request for url (https://s.example/b?X-Sig=a&b=c?d): timed out (why?)";
+        assert_eq!(
+            without_queries(text),
+            "error sending request for url (https://s.example/b??): timed out (why?)"
+        );
+        assert_eq!(without_queries("none"), "none");
+    }
 }

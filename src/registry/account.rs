@@ -175,7 +175,15 @@ fn read(path: &Path) -> Result<Option<Content>> {
     if text.len() as u64 > LARGEST {
         return Err(Error::setup(format!("is larger than {LARGEST} bytes")));
     }
-    serde_json::from_slice(&text).map(Some).map_err(|error| Error::setup(error.to_string()))
+    content(&text).map(Some)
+}
+
+/// The words of serde would quote what stands in a wrong place, such as a password.
+fn content(text: &[u8]) -> Result<Content> {
+    serde_json::from_slice(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::setup(format!("line {line} column {column} is not as containers-auth.json(5) has it"))
+    })
 }
 
 #[cfg(test)]
@@ -185,6 +193,12 @@ mod tests {
     fn of(text: &str, host: &str, repository: &str) -> Option<(String, String)> {
         let content: Content = serde_json::from_str(text).unwrap();
         content.login(host, repository).unwrap().map(|login| (login.user, login.secret))
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_quoted() {
+        let told = content(br#"{"auths": {"r.example": "dXNlcjpwYXNz"}}"#).unwrap_err().to_string();
+        assert!(told.contains("line 1 column 38") && !told.contains("dXNl"), "{told}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The lab: namespaces, a tmpfs, canaries of its own; then each attack, and its control.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -99,6 +99,8 @@ impl Lab {
         // A policy of the host would refuse what the lab launches; what is attacked is the runtime.
         if fs::exists(POLICIES).call("stat").on(POLICIES)? {
             mount(Some("none"), Path::new(POLICIES), Some("tmpfs"), MsFlags::empty())?;
+            // Others may write to a new tmpfs, and a policy's directory is root's.
+            fs::set_permissions(POLICIES, Permissions::from_mode(0o755)).call("chmod").on(POLICIES)?;
         }
         for name in ["outside", "vol", "dev", "fake/sys/net/ipv4", "swap/source", "state"] {
             make(&dir.join(name))?;
