@@ -41,6 +41,7 @@ fi
 
 failures=0
 cargo test --profile $profile --locked --no-fail-fast 2>&1 | tee "$log/cargo" || failures=1
+cargo test --profile $profile --locked --package pinfold-fetch 2>&1 | tee -a "$log/cargo" || failures=1
 tests/vm/run.sh --selftest || failures=1
 
 # The soak tests take their time; `make soak` runs them.
