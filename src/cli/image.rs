@@ -65,6 +65,28 @@ pub struct ImportArgs {
     pub workdir: Option<String>,
 }
 
+/// `image inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArgs {
+    /// Name or digest
+    #[arg(value_name = "REF")]
+    pub image: ImageRef,
+    /// Look through its files for set-ID bits, file capabilities, keys, credentials and the like
+    ///
+    /// The layers are looked at as a sandbox would see them; what is missing is unpacked first. Exit code 0
+    /// whatever is found.
+    #[arg(long, conflicts_with = "spdx")]
+    pub scan: bool,
+    /// Print the packages of dpkg and apk that it has as an SPDX 2.3 document
+    ///
+    /// The same image gives the same bytes.
+    #[arg(long)]
+    pub spdx: bool,
+    /// Form of what --scan prints
+    #[arg(long, value_enum, default_value_t, requires = "scan")]
+    pub format: ImageFormat,
+}
+
 /// What is done.
 #[derive(Debug, Clone, Subcommand)]
 #[command(defer = true)]
@@ -80,12 +102,8 @@ pub enum ImageWhat {
         #[arg(long, value_enum, default_value_t)]
         format: ImageFormat,
     },
-    /// Print what is known of an image as JSON
-    Inspect {
-        /// Name or digest
-        #[arg(value_name = "REF")]
-        image: ImageRef,
-    },
+    /// Print what is known of an image as JSON, or what its files show
+    Inspect(InspectArgs),
     /// Read all blobs again and compare them with their digests
     ///
     /// Exit code: 0, or 1 if something is damaged.

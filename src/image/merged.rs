@@ -25,7 +25,7 @@ const MOST_STEPS: usize = 1024;
 #[derive(Debug)]
 pub struct Merged {
     /// The directory `/` of each, the topmost first.
-    root: Vec<OwnedFd>,
+    pub(super) root: Vec<OwnedFd>,
 }
 
 /// What a name is.
@@ -51,12 +51,37 @@ impl Merged {
     ///
     /// # Errors
     /// Something else has the name, or it is larger.
-    pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        match self.find(OsStr::new(path))? {
+    pub fn read(&self, path: impl AsRef<OsStr>, limit: usize) -> Result<Option<Vec<u8>>> {
+        match self.find(path.as_ref())? {
             Found::File(mut file) => files::read(&mut file, limit).map(Some),
             Found::Nothing => Ok(None),
             Found::Directories(_) | Found::Link(_) | Found::Other => Err(failed("is not a regular file")),
         }
+    }
+
+    /// Whether a regular file has this path.
+    ///
+    /// # Errors
+    /// As [`Self::read`], but for its size.
+    pub fn is_file(&self, path: &str) -> Result<bool> {
+        Ok(matches!(self.find(OsStr::new(path))?, Found::File(_)))
+    }
+
+    /// The names in a directory, sorted; none where there is no directory.
+    ///
+    /// # Errors
+    /// There are more than `limit`.
+    pub fn names(&self, path: &str, limit: usize) -> Result<Vec<OsString>> {
+        let Found::Directories(directories) = self.find(OsStr::new(path))? else { return Ok(vec![]) };
+        let mut names = std::collections::BTreeSet::new();
+        for directory in &directories {
+            names.extend(files::names(directory)?);
+            if names.len() > limit {
+                return Err(failed(format!("has more than {limit} entries")));
+            }
+        }
+        // A whiteout's name is one of them: reading it finds nothing.
+        Ok(names.into_iter().collect())
     }
 
     fn find(&self, path: &OsStr) -> Result<Found> {

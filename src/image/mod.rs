@@ -9,11 +9,15 @@ pub mod json;
 pub mod merged;
 pub mod opened;
 pub mod pack;
+pub mod packages;
+pub mod scan;
 pub mod source;
+pub mod spdx;
 pub mod spec;
 pub mod store;
 pub mod trees;
 pub mod unpack;
+pub mod walk;
 
 pub use opened::Image;
 

@@ -100,7 +100,11 @@ fn verify(unpacked: Unpacked, blob: Option<&Descriptor>, diff_id: &Digest) -> Re
         return Err(failed("the blob was changed in the store"));
     }
     match found == *diff_id {
-        true => Ok(LayerInfo::new(found, unpacked.bytes, unpacked.entries)),
+        // Fifos are kept, so that only devices can be missing.
+        true => Ok(LayerInfo {
+            devices_left_out: Some(unpacked.skipped),
+            ..LayerInfo::new(found, unpacked.bytes, unpacked.entries)
+        }),
         false => {
             Err(failed(format!("its archive has the digest {found}, and the configuration says {diff_id}")))
         }

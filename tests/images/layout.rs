@@ -20,10 +20,19 @@ impl Tar {
         Self(vec![])
     }
 
-    fn entry(mut self, name: &str, kind: Kind<'_>, mode: u32, owner: (u32, u32)) -> Self {
+    fn entry(self, name: &str, kind: Kind<'_>, mode: u32, owner: (u32, u32)) -> Self {
         let (uid, gid) = owner;
-        write_entry(&mut self.0, &Entry { name: name.as_bytes(), kind, mode, uid, gid, mtime: 1 }).unwrap();
+        self.raw(&Entry { name: name.as_bytes(), kind, mode, uid, gid, mtime: 1, xattrs: &[] })
+    }
+
+    pub fn raw(mut self, entry: &Entry<'_>) -> Self {
+        write_entry(&mut self.0, entry).unwrap();
         self
+    }
+
+    /// A directory of this mode.
+    pub fn dir_of(self, name: &str, mode: u32) -> Self {
+        self.entry(name, Kind::Directory, mode, (0, 0))
     }
 
     pub fn dir(self, name: &str) -> Self {

@@ -10,6 +10,7 @@
     clippy::too_many_lines
 )]
 
+mod inspected;
 mod layout;
 mod pinned;
 mod rootless;

@@ -121,5 +121,8 @@ fn small(to: &mut dyn Write, name: &str, content: &[u8]) -> Result<()> {
 
 fn head(to: &mut dyn Write, name: &str, size: u64) -> Result<()> {
     let kind = Kind::File(size);
-    write_entry(to, &Entry { name: name.as_bytes(), kind, mode: 0o644, uid: 0, gid: 0, mtime: 0 })
+    write_entry(
+        to,
+        &Entry { name: name.as_bytes(), kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: &[] },
+    )
 }

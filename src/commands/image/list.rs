@@ -1,4 +1,4 @@
-//! `image list` and `image inspect`.
+//! `image list`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::commands::output;
 use crate::error::{Error, ExitCode, Result};
 use crate::image::Image;
 use crate::image::store::{Entry, Store};
-use crate::types::{Digest, ImageRef};
+use crate::types::Digest;
 
 /// What an image costs on disk.
 struct Use {
@@ -100,12 +100,12 @@ fn as_json(rows: &[(&Entry, Option<Use>)]) -> Result<String> {
 }
 
 fn as_table(rows: &[(&Entry, Option<Use>)]) -> String {
-    let mut lines = vec![["NAME", "DIGEST", "OWN", "SHARED", "ADDED"].map(str::to_owned)];
+    let mut lines = vec![["NAME", "DIGEST", "OWN", "SHARED", "ADDED"].map(str::to_owned).to_vec()];
     for (entry, used) in rows {
         let bytes = |count: fn(&Use) -> u64| {
             used.as_ref().map_or_else(|| "damaged".to_owned(), |used| size(count(used)))
         };
-        lines.push([
+        lines.push(vec![
             entry.name.clone().unwrap_or_else(|| "-".to_owned()),
             entry.digest.to_string(),
             bytes(|used| used.own),
@@ -113,10 +113,17 @@ fn as_table(rows: &[(&Entry, Option<Use>)]) -> String {
             entry.added.clone(),
         ]);
     }
-    let width =
-        |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0);
-    let widths: Vec<_> = (0..5).map(width).collect();
-    let line = |cells: &[String; 5]| {
+    columns(&lines)
+}
+
+/// Lines of cells, one below the other.
+pub(super) fn columns(lines: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = vec![];
+    for line in lines {
+        widths.resize(widths.len().max(line.len()), 0);
+        widths.iter_mut().zip(line).for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+    }
+    let line = |cells: &Vec<String>| {
         let cells: Vec<_> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
@@ -133,41 +140,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-pub(super) fn inspect(store: &Store, image: &ImageRef) -> Result<ExitCode> {
-    let entry = store.resolve(image)?;
-    let image = Image::open(store, &entry.digest)?;
-    let mut layers = vec![];
-    for ((chain, blob), diff_id) in
-        image.chain.iter().zip(&image.manifest.layers).zip(&image.config.rootfs.diff_ids)
-    {
-        let tree = store.layer(chain)?;
-        layers.push(json!({
-            "digest": blob.digest,
-            "diff_id": diff_id,
-            "chain_id": chain,
-            "media_type": blob.media_type,
-            "size": blob.size,
-            "unpacked_bytes": tree.as_ref().map(|tree| tree.info.bytes),
-            "unpacked_entries": tree.as_ref().map(|tree| tree.info.entries),
-        }));
-    }
-    let document = json!({
-        "name": entry.name,
-        "digest": entry.digest,
-        "indexes": entry.indexes,
-        "added": entry.added,
-        "created": image.config.created,
-        "platform": image.config.platform,
-        "config_digest": image.manifest.config.digest,
-        "config": image.config.config,
-        "layers": layers,
-        "annotations": image.manifest.annotations,
-    });
-    output::print(&pretty(&document)?)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn pretty(value: &Value) -> Result<String> {
+pub(super) fn pretty(value: &Value) -> Result<String> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Error::internal(error.to_string()))?;
     Ok(format!("{text}\n"))
 }

@@ -3,6 +3,7 @@
 mod bundle;
 mod export;
 mod import;
+mod inspect;
 mod list;
 mod progress;
 mod pull;
@@ -27,7 +28,7 @@ pub fn run(global: &Global, args: &ImageArgs) -> Result<ExitCode> {
     match &args.what {
         ImageWhat::Import(args) => import::run(global, args),
         ImageWhat::List { format } => list::list(&open(global, Hold::Shared)?, *format),
-        ImageWhat::Inspect { image } => list::inspect(&open(global, Hold::Shared)?, image),
+        ImageWhat::Inspect(args) => inspect::run(&open(global, Hold::Shared)?, args),
         ImageWhat::Verify { image } => verify(&open(global, Hold::Shared)?, image.as_ref()),
         ImageWhat::Remove { images } => remove(&open(global, Hold::Shared)?, images),
         ImageWhat::Gc => gc(&open(global, Hold::Exclusive)?),

@@ -1,5 +1,5 @@
 //! Entries of an archive: ustar, with a PAX header where that is too narrow. tar(5),
-//! POSIX.1-2017 pax "Extended Header".
+//! POSIX.1-2017 pax "Extended Header"; attributes as `SCHILY.xattr.NAME` (image-spec, layer.md).
 
 use std::io::Write;
 
@@ -40,6 +40,8 @@ pub struct Entry<'a> {
     pub gid: u32,
     /// Seconds since the epoch.
     pub mtime: u64,
+    /// Extended attributes, name and value.
+    pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
 /// Writes the header; of a file the content and [`pad`] follow.
@@ -50,7 +52,8 @@ pub fn write_entry(to: &mut dyn Write, entry: &Entry<'_>) -> Result<()> {
     let extended = extended(entry);
     if !extended.is_empty() {
         let kind = Kind::File(extended.len() as u64);
-        let own = Entry { name: b"PaxHeaders/entry", kind, mode: 0o644, uid: 0, gid: 0, mtime: 0 };
+        let own =
+            Entry { name: b"PaxHeaders/entry", kind, mode: 0o644, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
         to.write_all(&header(&own, b'x')).call("write")?;
         to.write_all(&extended).call("write")?;
         pad(to, extended.len() as u64)?;
@@ -105,30 +108,35 @@ fn size(kind: Kind<'_>) -> u64 {
 fn extended(entry: &Entry<'_>) -> Vec<u8> {
     let mut records = vec![];
     if entry.name.len() > 100 {
-        record(&mut records, "path", entry.name);
+        record(&mut records, b"path", entry.name);
     }
     if link(entry.kind).len() > 100 {
-        record(&mut records, "linkpath", link(entry.kind));
+        record(&mut records, b"linkpath", link(entry.kind));
     }
     if size(entry.kind) > LARGEST_SIZE {
-        record(&mut records, "size", size(entry.kind).to_string().as_bytes());
+        record(&mut records, b"size", size(entry.kind).to_string().as_bytes());
     }
     for (key, id) in [("uid", entry.uid), ("gid", entry.gid)] {
         if id > LARGEST_ID {
-            record(&mut records, key, id.to_string().as_bytes());
+            record(&mut records, key.as_bytes(), id.to_string().as_bytes());
         }
+    }
+    for (name, value) in entry.xattrs {
+        record(&mut records, &[b"SCHILY.xattr.", name.as_slice()].concat(), value);
     }
     records
 }
 
 /// The length counts itself.
-fn record(to: &mut Vec<u8>, key: &str, value: &[u8]) {
+fn record(to: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while length != rest + length.to_string().len() {
         length = rest + length.to_string().len();
     }
-    to.extend_from_slice(format!("{length} {key}=").as_bytes());
+    to.extend_from_slice(format!("{length} ").as_bytes());
+    to.extend_from_slice(key);
+    to.push(b'=');
     to.extend_from_slice(value);
     to.push(b'\n');
 }
@@ -168,13 +176,13 @@ mod tests {
     #[test]
     fn a_record_counts_its_own_length() {
         let mut records = vec![];
-        record(&mut records, "path", b"x");
+        record(&mut records, b"path", b"x");
         assert_eq!(records, b"9 path=x\n");
         records.clear();
-        record(&mut records, "path", &[b'y'; 90]);
+        record(&mut records, b"path", &[b'y'; 90]);
         assert!(records.starts_with(b"99 path=") && records.len() == 99);
         records.clear();
-        record(&mut records, "path", &[b'y'; 91]);
+        record(&mut records, b"path", &[b'y'; 91]);
         assert!(records.starts_with(b"101 path=") && records.len() == 101);
     }
 }

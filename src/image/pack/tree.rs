@@ -119,7 +119,10 @@ impl Packer<'_> {
         };
         self.packed.entries += 1;
         let mode = stat.st_mode & 0o7777;
-        write_entry(self.to, &Entry { name, kind, mode, uid: stat.st_uid, gid: stat.st_gid, mtime })
+        write_entry(
+            self.to,
+            &Entry { name, kind, mode, uid: stat.st_uid, gid: stat.st_gid, mtime, xattrs: &[] },
+        )
     }
 }
 

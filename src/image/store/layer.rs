@@ -27,12 +27,15 @@ pub struct LayerInfo {
     pub bytes: u64,
     /// Entries.
     pub entries: u64,
+    /// Device nodes of the archive that the tree does not have; older records do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices_left_out: Option<u64>,
 }
 
 impl LayerInfo {
     /// A record of this version.
     pub fn new(diff_id: Digest, bytes: u64, entries: u64) -> Self {
-        Self { version: FORMAT_VERSION, diff_id, bytes, entries }
+        Self { version: FORMAT_VERSION, diff_id, bytes, entries, devices_left_out: None }
     }
 }
 
