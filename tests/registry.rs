@@ -639,6 +639,62 @@ fn only_a_signature_of_the_key_about_this_image_counts() {
     refused("p256", "the key did not make");
 }
 
+/// `[[signature]]`: without an option, and nothing is in the store that has no signature.
+#[test]
+fn a_pull_meets_what_the_policy_demands() {
+    let mut place = Place::new();
+    place.registries();
+    let (index, _) = place.image("tools/a", 3000);
+    place.keys();
+    place.configure(&format!("version = 1\n[[registry]]\nname = '{PLAIN}'\ninsecure = true\n"));
+    let name = format!("{PLAIN}/tools/a");
+    let reference = format!("{name}:1");
+    let install = |key: &str| place.sh(&format!("install -m 644 $DIR/{key}.pub /etc/pinfold/k.pem"));
+    let sum =
+        |key: &str| place.sh(&format!("sha256sum $DIR/{key}.pub")).ok().split(' ').next().unwrap().to_owned();
+    let policy = |more: &str, images: &str, key: &str| {
+        let text = format!(
+            "version = 1\n{more}\n[[signature]]\nimages = [\"{images}\"]\nkeys = [{{ path = \"/etc/pinfold/k.pem\", sha256 = \"{key}\" }}]\n"
+        );
+        place.dir.write("policy.toml", &text);
+        place.sh("install -m 644 $DIR/policy.toml /etc/pinfold/policy.toml");
+    };
+    let tools = format!("{PLAIN}/tools/*");
+    place.refused(&[&reference, "--verify-key", &place.dir.text("p256.pub")], "without a signature");
+    policy("", &tools, &sum("p256"));
+    place.refused(&[&reference], "k.pem: is missing");
+    install("other");
+    place.refused(&[&reference], "is another key");
+    place.sh("chown 1 /etc/pinfold/k.pem");
+    place.refused(&[&reference], "belongs to user 1");
+    place.sh("rm /etc/pinfold/k.pem");
+    install("p256");
+    let ran = place.refused(&[&reference], "refused by policy: no key of the rule signed it");
+    assert!(ran.err.contains("policy.toml line 3"), "{ran:?}");
+    place.sign("p256", &index, &name, &index, "other", "");
+    place.refused(&[&reference], "the key did not make");
+    place.sign("p256", &index, &name, &index, "p256", "");
+    place.pull(&[&reference]).ok();
+    let record = format!(
+        "\"signatures\":[{{\"key\":\"{}\",\"repository\":\"{name}\",\"digest\":\"{index}\"}}]",
+        sum("p256")
+    );
+    assert!(place.images().contains(&record), "{}", place.images());
+    place.forget();
+    // By digest it has no name, and the record all the same.
+    place.pull(&[&format!("{name}@{index}")]).ok();
+    assert!(place.images().contains(&record), "{}", place.images());
+    place.forget();
+    // Another rule that is not met is told alone under `audit`; one about other images is none.
+    policy("mode = \"audit\"", &tools, &sum("p256"));
+    place.sign("p256", &index, &name, &index, "other", "");
+    assert!(place.pull(&[&reference]).err.contains("audit: "), "told");
+    assert!(!place.images().contains("signatures"), "{}", place.images());
+    place.forget();
+    policy("", "registry.example/*", &sum("p256"));
+    place.pull(&[&reference]).ok();
+}
+
 #[test]
 fn what_is_exported_is_read_and_pushed_by_skopeo_and_comes_back() {
     let mut place = Place::new();

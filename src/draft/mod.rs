@@ -275,6 +275,17 @@ pub struct ImageRoot {
     pub digest: String,
     /// How many layers.
     pub layers: usize,
+    /// What it is called: in the store, and by who asks for it. At least one; empty where it has none.
+    pub names: Vec<ImageName>,
+}
+
+/// A name of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName {
+    /// `REPOSITORY[:TAG]`.
+    pub name: String,
+    /// SHA-256 of the files of the public keys that signed the image as one of this repository.
+    pub signed_by: Vec<String>,
 }
 
 /// The root file system.

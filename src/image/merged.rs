@@ -31,6 +31,7 @@ pub struct Merged {
 /// What a name is.
 enum Found {
     Nothing,
+    /// Those of the layers that make it; none for the root.
     Directories(Vec<OwnedFd>),
     Link(OsString),
     File(File),
@@ -118,7 +119,7 @@ impl Merged {
                 found => return Ok(found),
             }
         }
-        Ok(Found::Directories(vec![]))
+        Ok(Found::Directories(at.pop().unwrap_or_default()))
     }
 }
 

@@ -28,7 +28,10 @@ pub use judge::lets_run;
 pub use lint::{Finding, host_place, lint};
 pub use recorded::{Around, Log, Recorded, Replayed};
 pub use request::Request;
-pub use rules::{Access, At, AuditRules, BindGrant, Bound, Destination, Redacted, Rules, Verb};
+pub use rules::{
+    Access, At, AuditRules, BindGrant, Bound, Destination, Redacted, Rules, SignatureGrant, SignatureKey,
+    Verb, repository,
+};
 pub use select::select;
 pub use violation::{Decided, Decision, Detail, Verdict, Violation};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::rules::{
     Access, AnnotationRules, At, BindGrant, Bound, CapabilityRules, Caps, DeviceGrant, ExecRules, HookGrant,
     Ids, JoinGrant, Key, Keyring, LimitRules, MountRules, Names, NamespaceRules, Network, Places,
-    ProcessRules, RlimitRules, RootRules, Rules, SeccompRules, UserRules, Verb,
+    ProcessRules, RlimitRules, RootRules, Rules, SeccompRules, SignatureGrant, SignatureKey, UserRules, Verb,
 };
 use super::text::{Filling, Section, Setting, Unit, choice};
 use crate::cgroup::{DeviceKind, DeviceRule};
@@ -98,6 +98,7 @@ pub(super) fn rules(section: &mut Section<'_, '_>, filling: Filling) -> Result<R
         sysctls: sub(section, "sysctls", |section| section.key("allow", Names(vec![])))?,
         annotations: sub(section, "annotations", annotations)?,
         hook: grants(section, "hook", filling, hook)?,
+        signature: grants(section, "signature", filling, signature)?,
         exec: sub(section, "exec", exec)?,
     })
 }
@@ -392,6 +393,21 @@ fn hook(section: &mut Section<'_, '_>) -> Result<HookGrant> {
         }),
         false => Err(section.wrong("`sha256` must be 64 hexadecimal digits")),
     }
+}
+
+fn signature(section: &mut Section<'_, '_>) -> Result<SignatureGrant> {
+    let images = section.required("images")?.value;
+    let keys = section.tables("keys")?.ok_or_else(|| section.wrong("`keys` is missing"))?;
+    let key = |mut key: Section<'_, '_>| {
+        let sha256 = key.required::<String>("sha256")?.value;
+        if !is_digest(&sha256, "") {
+            return Err(key.wrong("`sha256` must be 64 hexadecimal digits"));
+        }
+        let read = SignatureKey { path: key.required("path")?.value, sha256 };
+        key.finish().map(|()| read)
+    };
+    let keys = keys.into_iter().map(key).collect::<Result<_>>()?;
+    Ok(SignatureGrant { line: section.line(), images, keys })
 }
 
 fn exec(section: &mut Section<'_, '_>) -> Result<ExecRules> {

@@ -259,6 +259,41 @@ pub struct HookGrant {
     pub env: Vec<String>,
 }
 
+/// `[[signature]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureGrant {
+    /// Where it stands.
+    pub line: u32,
+    /// `images`: names of those that it is about.
+    pub images: Names,
+    /// `keys`: any of them may have signed.
+    pub keys: Vec<SignatureKey>,
+}
+
+/// A public key of [`SignatureGrant`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureKey {
+    /// The file, which `image pull` reads.
+    pub path: PathBuf,
+    /// Of the file, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+impl SignatureGrant {
+    /// Whether it is about an image of this name, `REPOSITORY[:TAG]`. What has no name is about `*` alone.
+    pub fn is_about(&self, name: &str) -> bool {
+        self.images.hold(name) || self.images.hold(repository(name))
+    }
+}
+
+/// A name without its tag. A colon before the last slash belongs to the registry's port.
+pub fn repository(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
+    }
+}
+
 /// An entry of `devices.allow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceGrant(pub crate::cgroup::DeviceRule);
@@ -428,12 +463,33 @@ pub struct Rules {
     pub sysctls: Key<Names>,
     pub annotations: AnnotationRules,
     pub hook: Key<Vec<HookGrant>>,
+    pub signature: Key<Vec<SignatureGrant>>,
     pub exec: ExecRules,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_is_demanded_by_name() {
+        let rows = [
+            ("r.example/tools/*", "r.example/tools/a:1", true),
+            ("r.example/tools/*", "r.example/tools", false),
+            ("r.example/tools/*", "r.example/toolsmith/a:1", false),
+            ("r.example/a", "r.example/a:1", true),
+            ("r.example/a", "r.example/a", true),
+            ("r.example/a:1", "r.example/a:2", false),
+            ("r.example:443/a", "r.example:443/a", true),
+            ("r.example", "r.example:443/a", false),
+            ("*", "", true),
+            ("r*", "", false),
+        ];
+        for (images, name, about) in rows {
+            let grant = SignatureGrant { line: 1, images: Names::of(&[images]), keys: vec![] };
+            assert_eq!(grant.is_about(name), about, "{images}: {name}");
+        }
+    }
 
     #[test]
     fn a_pattern_for_everything_is_no_pattern_for_what_has_to_be_named() {

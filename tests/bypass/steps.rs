@@ -295,6 +295,15 @@ pub const STEPS: &[Step] = &[
         |config, _| config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"}),
     ),
     policy("seccomp.required", &[("required = false", "required = true")]),
+    call(
+        "signature.keys",
+        &[(
+            "",
+            "[[signature]]\nimages = [\"tools/*\"]\nkeys = [{ path = \"/etc/pinfold/k.pem\", sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\" }]",
+        )],
+        "mount -t tmpfs tmpfs /var/lib; $P image import dir:bundles/b/rootfs --name tools/a >imported; \
+         $P sandbox --image tools/a -- /bin/busybox echo ran",
+    ),
     config("sysctls.allow", |config, _| config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"})),
     config("user.gids", |config, _| {
         config["process"]["user"] = json!({"uid": 0, "gid": 0, "additionalGids": [4]})

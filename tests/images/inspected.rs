@@ -140,9 +140,10 @@ fn names_of_an_image_cannot_forge_a_line() {
     };
     let layer = Tar::new().dir("./").raw(&odd(b"a\nsetuid  /forged\x1b[2J")).raw(&odd(b"\xff\xfe")).end();
     let (_, scan) = scanned(&dir, &[layer]);
-    assert_eq!(scan["findings"][0]["path"], "/a\nsetuid  /forged\u{1b}[2J");
+    // The slash makes a directory of it, which comes first and is walked last.
+    assert_eq!(scan["findings"][1]["path"], "/a\nsetuid  /forged\u{1b}[2J");
     assert_eq!(
-        (&scan["findings"][1]["path"], &scan["findings"][1]["path_hex"]),
+        (&scan["findings"][0]["path"], &scan["findings"][0]["path_hex"]),
         (&Value::Null, &json!("fffe"))
     );
     let table = image(&dir, &["inspect", "seen", "--scan"]).ok().to_owned();
@@ -167,7 +168,7 @@ fn a_scan_ends_whatever_the_image_is() {
     let (layout, _) = Layout::image(dir.join("layout"), &[tar.end()], json!({}));
     image(&dir, &["import", &layout.source(), "--name", "deep"]).ok();
     let ran = image(&dir, &["inspect", "deep", "--scan"]);
-    assert!(ran.code() == 121 && ran.err.contains("lies too deep"), "{ran:?}");
+    assert!(ran.code() == 1 && ran.err.contains("lies too deep"), "{ran:?}");
 
     struct Count(u64);
     impl Visitor for Count {
@@ -277,7 +278,7 @@ fn databases_of_strangers_do_no_harm() {
         let (layout, _) = Layout::image(dir.join("layout"), &[tar.end()], json!({}));
         image(&dir, &["import", &layout.source(), "--name", "evil"]).ok();
         let ran = image(&dir, &["inspect", "evil", "--spdx"]);
-        assert!(ran.code() == 121 && ran.err.contains(words), "{what}: {ran:?}");
+        assert!(ran.code() == 1 && ran.err.contains(words), "{what}: {ran:?}");
     }
     let dir = Dir::new();
     let odd = b"Package: a\nVersion: 1\nDescription: \xff\xfe\x00\n\nPackage: \xff\nVersion: 1\n\nPackage: b\x1b]0;x\x07\nVersion: 1\n\n\x00\x00";

@@ -15,6 +15,7 @@ mod layout;
 mod pinned;
 mod rootless;
 mod running;
+mod signed;
 #[path = "../support/mod.rs"]
 mod support;
 

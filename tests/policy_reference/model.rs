@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pinfold::cgroup::{Amount, CgroupPath};
-use pinfold::draft::{self, Draft, DraftMount, Extras, HostFacts, MountOptions, MountSource, OwnerMap};
+use pinfold::draft::{
+    self, Draft, DraftMount, Extras, HostFacts, ImageName, ImageRoot, MountOptions, MountSource, OwnerMap,
+};
 use pinfold::plan::{IdMaps, IdRange};
 use pinfold::policy::{Request, Verb, Violation};
 use pinfold::resolve::{Facts, Identity, Pinned};
@@ -104,7 +106,15 @@ pub struct Layer {
     doors: Option<Vec<&'static str>>,
     groups: Option<Vec<&'static str>>,
     annotations: Option<Vec<&'static str>>,
+    /// Names of images, and the keys of which one must have signed.
+    signatures: Option<Vec<(Vec<&'static str>, Vec<&'static str>)>>,
 }
+
+const KEYS: [&str; 3] = [
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+    "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+];
 
 fn maybe<T>(dice: &mut Dice, value: impl FnOnce(&mut Dice) -> T) -> Option<T> {
     if dice.below(3) == 0 { None } else { Some(value(dice)) }
@@ -164,6 +174,10 @@ pub fn layer(dice: &mut Dice) -> Layer {
         doors: maybe(dice, |dice| dice.some(&["create", "run", "exec"])),
         groups: maybe(dice, |dice| dice.some(&["/a", "/a/b", "/c"])),
         annotations: maybe(dice, |dice| dice.some(&ANNOTATED)),
+        signatures: seldom(dice, |dice| {
+            let one = |dice: &mut Dice| (dice.some(&["*", "r.e/a*", "r.e/a", "r.e/a:1"]), dice.some(&KEYS));
+            (0..dice.below(3)).map(|_| one(dice)).collect()
+        }),
     }
 }
 
@@ -226,6 +240,12 @@ pub fn text(layer: &Layer, at: &str) -> String {
     text.extend(layer.doors.as_ref().map(|doors| format!("{at}doors = {}\n", list(doors))));
     let binds: Vec<_> = layer.binds.iter().flatten().map(inline).collect();
     text.extend(layer.binds.as_ref().map(|_| format!("{at}bind = [{}]\n", binds.join(", "))));
+    let signature = |(images, keys): &(Vec<&str>, Vec<&str>)| {
+        let keys: Vec<_> = keys.iter().map(|key| format!("{{ path = \"/k\", sha256 = {key:?} }}")).collect();
+        format!("{{ images = {}, keys = [{}] }}", list(images), keys.join(", "))
+    };
+    let signatures = layer.signatures.as_ref().map(|all| all.iter().map(signature).collect::<Vec<_>>());
+    text.extend(signatures.map(|all| format!("{at}signature = [{}]\n", all.join(", "))));
     text
 }
 
@@ -283,6 +303,8 @@ pub struct Launch {
     by_systemd: bool,
     /// Of who came by sudo.
     caller: Option<u32>,
+    /// What the image is called that makes the root, and which keys signed it by that name.
+    image: Option<Vec<(&'static str, Vec<&'static str>)>>,
 }
 
 struct Mount {
@@ -331,6 +353,12 @@ pub fn launch(dice: &mut Dice) -> Launch {
         caller: (dice.below(3) == 0).then(|| dice.one(&[999, 1000])),
         annotations: seldom(dice, |dice| dice.some(&NOTES)).unwrap_or_default(),
         by_systemd: dice.coin(),
+        image: seldom(dice, |dice| {
+            let name = |dice: &mut Dice| {
+                (dice.one(&["", "r.e/a:1", "r.e/a", "r.e/ab:1", "r.e:1/a"]), dice.some(&KEYS))
+            };
+            (0..=dice.below(2)).map(|_| name(dice)).collect()
+        }),
     }
 }
 
@@ -349,6 +377,7 @@ pub fn modest(launch: Launch) -> Launch {
         cpu: Some(0),
         report: None,
         annotations: vec![],
+        image: None,
         mounts: vec![],
         ..launch
     }
@@ -500,7 +529,37 @@ pub fn reference(layer: &Layer, launch: &Launch, host: bool, broken: &mut Broken
             told("cgroups.path", "/linux/cgroupsPath");
         }
     }
+    if let Some(names) = &launch.image {
+        images(layer, names, host, broken);
+    }
     binds(layer, launch, host, broken);
+}
+
+/// "signature": each that is about the image must be kept; it then stands for the list of images.
+fn images(layer: &Layer, names: &[(&str, Vec<&str>)], host: bool, broken: &mut Broken) {
+    let mut about = false;
+    for (images, keys) in layer.signatures.iter().flatten() {
+        for (name, signed) in names {
+            // Without the tag; a port has a slash behind it.
+            let bare = match name.find(':') {
+                Some(at) if !name[at..].contains('/') => &name[..at],
+                _ => name,
+            };
+            let fits = |image: &&str| match image.strip_suffix('*') {
+                Some(start) => name.starts_with(start) || bare.starts_with(start),
+                None => name == image || bare == *image,
+            };
+            if images.iter().any(fits) {
+                about = true;
+                if !keys.iter().any(|key| signed.contains(key)) {
+                    broken.insert(("signature.keys".to_owned(), "--image".to_owned()));
+                }
+            }
+        }
+    }
+    if host && !about {
+        broken.insert(("root.directories".to_owned(), "--image".to_owned()));
+    }
 }
 
 /// docs/callers.md: what holds for who came by sudo, and where sudo is required.
@@ -589,6 +648,13 @@ pub fn apply(launch: &Launch, draft: &mut Draft, null: &OwnedFd) -> Facts {
     draft.id_maps = launch.map.map(|(outside, size)| IdMaps {
         uids: vec![IdRange { inside: 0, outside, size }],
         gids: vec![IdRange { inside: 0, outside: 100_000, size: 1 }],
+    });
+    draft.root.image = launch.image.as_ref().map(|names| {
+        let name = |(name, keys): &(&str, Vec<&str>)| ImageName {
+            name: (*name).to_owned(),
+            signed_by: keys.iter().map(|key| (*key).to_owned()).collect(),
+        };
+        ImageRoot { digest: "sha256:x".to_owned(), layers: 1, names: names.iter().map(name).collect() }
     });
     draft.cgroup_path = launch.group.map(|path| CgroupPath::parse(path).unwrap());
     draft.mounts.clear();

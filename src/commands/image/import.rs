@@ -44,7 +44,13 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> Result<ExitCode> {
     }
     let digest = imported.image.digest.clone();
     let name = name(&store, args.name.as_ref(), &imported)?;
-    store.add(Entry { name, digest: digest.clone(), indexes: imported.indexes, added: rfc3339::now() })?;
+    store.add(Entry {
+        name,
+        digest: digest.clone(),
+        indexes: imported.indexes,
+        added: rfc3339::now(),
+        signatures: vec![],
+    })?;
     output::print(&format!("{digest}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,6 +45,7 @@ fn documents(store: &Store, entry: &Entry, image: &Image) -> Result<String> {
         "digest": entry.digest,
         "indexes": entry.indexes,
         "added": entry.added,
+        "signatures": entry.signatures,
         "created": image.config.created,
         "platform": image.config.platform,
         "config_digest": image.manifest.config.digest,

@@ -1,6 +1,7 @@
 //! `pinfold image`: images in, out, and what there is to see of them.
 
 mod bundle;
+mod demanded;
 mod export;
 mod import;
 mod inspect;

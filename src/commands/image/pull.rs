@@ -1,21 +1,17 @@
 //! `image pull`: from a registry into the store.
 
-use std::path::Path;
-
 use super::super::host::Host;
-use super::super::{output, text_file};
+use super::super::output;
+use super::demanded::Demands;
 use super::progress::Progress;
 use crate::cli::{Global, PullArgs};
-use crate::error::{Context, Error, ExitCode, Kind, Result};
+use crate::error::{Error, ExitCode, Kind, Result};
 use crate::image::spec::Wanted;
 use crate::image::store::{Entry, Hold};
 use crate::policy::trusted;
 use crate::registry::{self, Accounts, Ask, CONFIG_FILE, Line, Registries};
-use crate::signature::Key;
 use crate::state::{StateRoot, id_range, rfc3339};
-
-/// A public key is a few lines.
-const LARGEST_KEY: usize = 4096;
+use crate::types::HostPath;
 
 /// Pulls one image.
 ///
@@ -33,8 +29,8 @@ pub(super) fn run(global: &Global, args: &PullArgs) -> Result<ExitCode> {
         .field("--insecure-registry")
         .hint(format!("see `insecure` in {CONFIG_FILE}")));
     }
-    let key = args.verify_key.as_ref().map(|path| key(path.as_path())).transpose()?;
-    let accounts = Accounts::open(args.authfile.as_ref().map(crate::types::HostPath::as_path))?;
+    let demands = Demands::of(&image, args.verify_key.as_ref().map(HostPath::as_path))?;
+    let accounts = Accounts::open(args.authfile.as_ref().map(HostPath::as_path))?;
     let range = nobody()?;
     let endpoints = registries.endpoints(host, &args.insecure_registry);
     let id = range.as_ref().map(id_range::IdRange::base);
@@ -46,22 +42,16 @@ pub(super) fn run(global: &Global, args: &PullArgs) -> Result<ExitCode> {
         registry::pull(&Ask { image: &image, platform: &platform }, &mut line, &store, &mut |seen| {
             progress.seen(seen)
         })?;
-    if let Some(key) = &key {
-        registry::signed_by(key, &image, &pulled.resolved, &mut line)?;
-    }
+    let signatures = demands.verify(&image, &pulled.resolved, &mut line)?;
     store.add(Entry {
         name: image.name(),
         digest: pulled.manifest,
         indexes: pulled.indexes,
         added: rfc3339::now(),
+        signatures,
     })?;
     output::print(&format!("{}@{}\n", image.repository(), pulled.resolved))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn key(path: &Path) -> Result<Key> {
-    let text = text_file::read(path, LARGEST_KEY)?;
-    String::from_utf8_lossy(&text).parse().on(path.display())
 }
 
 /// A user that nothing else is, for the processes that talk to registries; none where the

@@ -7,16 +7,17 @@ use std::path::Path;
 use super::accounts::{Accounts, ImageUser, LARGEST};
 use crate::cli::Global;
 use crate::commands::image as images;
-use crate::draft::ImageRoot;
+use crate::draft::{ImageName, ImageRoot};
 use crate::error::{Context, Error, Result};
 use crate::image::merged::Merged;
 use crate::image::source::Imported;
 use crate::image::spec::{Config, Wanted};
 use crate::image::store::{Entry, Hold, Layer, Lease, Store};
 use crate::image::{Image, trees};
+use crate::policy::repository;
 use crate::resolve::{Pinned, pin_layer};
 use crate::state::rfc3339;
-use crate::types::{FromOsStr, ImageArg, RootPath};
+use crate::types::{Digest, FromOsStr, ImageArg, RootPath};
 
 /// An image that is ready to run.
 #[derive(Debug)]
@@ -35,16 +36,24 @@ pub(super) struct RunImage {
 /// Finds the image, brings it in where it is not in the store yet, unpacks what is missing.
 pub(super) fn open(global: &Global, asked: &ImageArg) -> Result<RunImage> {
     let store = images::open(global, Hold::Shared)?;
-    let image = match asked {
-        ImageArg::Named(name) => Image::open(&store, &store.resolve(name)?.digest)?,
-        ImageArg::From(source) => kept(&store, images::bring_in(&store, source, None, &Wanted::here())?)?,
+    let (image, names) = match asked {
+        ImageArg::Named(name) => {
+            let entry = store.resolve(name)?;
+            let asked = name.name().unwrap_or_else(|| name.repository());
+            (Image::open(&store, &entry.digest)?, entry.name.into_iter().chain([asked]).collect())
+        }
+        ImageArg::From(source) => {
+            let imported = images::bring_in(&store, source, None, &Wanted::here())?;
+            (kept(&store, imported)?, BTreeSet::from([String::new()]))
+        }
     };
+    let names = signed(&store, &image.digest, names)?;
     Wanted::here().accept(&image.config.platform)?;
     let lease = store.lease(&image.digest, image.chain.clone())?;
     let layers = trees::layers(&store, &image)?;
     let accounts = accounts(&layers)?;
     let user = accounts.of_image(&image.config.config.user)?;
-    let root = ImageRoot { digest: image.digest.to_string(), layers: layers.len() };
+    let root = ImageRoot { digest: image.digest.to_string(), layers: layers.len(), names };
     let layers = layers.into_iter().map(|layer| pin_layer(layer.tree)).collect::<Result<_>>()?;
     Ok(RunImage {
         reference: asked.to_string(),
@@ -60,8 +69,23 @@ pub(super) fn open(global: &Global, asked: &ImageArg) -> Result<RunImage> {
 /// Without a name: it stays until `image remove`, so that the next run finds it.
 fn kept(store: &Store, imported: Imported) -> Result<Image> {
     let Imported { image, indexes, .. } = imported;
-    store.add(Entry { name: None, digest: image.digest.clone(), indexes, added: rfc3339::now() })?;
+    store.add(Entry {
+        name: None,
+        digest: image.digest.clone(),
+        indexes,
+        added: rfc3339::now(),
+        signatures: vec![],
+    })?;
     Ok(image)
+}
+
+/// Each name with the keys that signed the image by it.
+fn signed(store: &Store, image: &Digest, names: BTreeSet<String>) -> Result<Vec<ImageName>> {
+    let one = |name: String| {
+        let signed_by = store.signed_by(image, repository(&name))?;
+        Ok(ImageName { name, signed_by })
+    };
+    names.into_iter().map(one).collect()
 }
 
 fn accounts(layers: &[Layer]) -> Result<Accounts> {

@@ -145,7 +145,6 @@ fn field(slot: &mut Option<String>, value: &[u8], damaged: &mut bool) {
 
 fn system(merged: &Merged) -> Result<Option<String>> {
     for place in ["etc/os-release", "usr/lib/os-release"] {
-        // A larger one, or no file at all, names no system.
         let Some(text) = merged.read(place, 64 << 10).on(place)? else { continue };
         let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"ID="));
         let id = line.map(|id| String::from_utf8_lossy(id).trim_matches(['"', '\'', ' ']).to_owned());

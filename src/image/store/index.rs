@@ -28,6 +28,20 @@ pub struct Entry {
     pub indexes: Vec<Digest>,
     /// When it got this name (RFC 3339).
     pub added: String,
+    /// Which keys signed it, as they were found when it was pulled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
+}
+
+/// That a key signed an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// SHA-256 of the key's file, 64 hexadecimal digits.
+    pub key: String,
+    /// What it is called in the signature: registry and path.
+    pub repository: String,
+    /// Of the manifest, or of an index that led to it.
+    pub digest: Digest,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,8 +79,14 @@ impl Store {
             };
             match &entry.name {
                 Some(name) => images.retain(|known| known.name.as_ref() != Some(name)),
-                None if images.iter().any(same) => return Ok(()),
-                None => {}
+                None => {
+                    if let Some(known) = images.iter_mut().find(|known| same(known)) {
+                        let new = entry.signatures.iter().filter(|one| !known.signatures.contains(one));
+                        let new: Vec<_> = new.cloned().collect();
+                        known.signatures.extend(new);
+                        return Ok(());
+                    }
+                }
             }
             images.push(entry);
             Ok(())
@@ -84,6 +104,22 @@ impl Store {
             Ok(())
         })?;
         Ok(gone)
+    }
+
+    /// SHA-256 of the keys that signed an image as one of this repository, whatever it is called here.
+    ///
+    /// # Errors
+    /// The index cannot be read; an index that was signed was changed.
+    pub fn signed_by(&self, image: &Digest, repository: &str) -> Result<Vec<String>> {
+        let mut keys = vec![];
+        for entry in self.images()?.iter().filter(|entry| entry.digest == *image) {
+            for one in entry.signatures.iter().filter(|one| one.repository == repository) {
+                if self.is_meant(entry, &one.digest).on(&one.digest)? && !keys.contains(&one.key) {
+                    keys.push(one.key.clone());
+                }
+            }
+        }
+        Ok(keys)
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Entry>) -> Result<()>) -> Result<()> {

@@ -27,7 +27,7 @@ mod trash;
 
 pub use blob::{Begun, Expected, Ingest, Stored};
 pub use collect::Collected;
-pub use index::Entry;
+pub use index::{Entry, Signature};
 pub use layer::{Layer, LayerInfo, Staged, Staging};
 pub use lease::Lease;
 pub use lock::Hold;

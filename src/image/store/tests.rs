@@ -197,6 +197,7 @@ fn entry(name: &str, digest: &Digest) -> Entry {
         digest: digest.clone(),
         indexes: vec![],
         added: "2026-01-01T00:00:00Z".to_owned(),
+        signatures: vec![],
     }
 }
 

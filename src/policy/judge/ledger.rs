@@ -51,7 +51,7 @@ fn of_a_draft(draft: &Draft) {
 fn of_a_root(root: &Root) {
     let Root {
         directory: _,   // root.directories
-        image: _,       // root.images
+        image: _,       // root.images, signature.keys
         size: _,        // pinfold's own
         owner: _,       // of `sandbox` alone
         readonly: _,    // root.readonly

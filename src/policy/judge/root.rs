@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::binds::state;
-use crate::draft::Draft;
+use crate::draft::{Draft, ImageRoot};
 use crate::policy::builtin;
 use crate::policy::request::odd;
 use crate::policy::select::root_path;
@@ -22,7 +22,7 @@ pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
         bench.refuse(0, "root.pivot", "--no-pivot", asked, "pivot_root(2)");
     }
     if let Some(image) = &draft.root.image {
-        return of_an_image(bench, &image.digest);
+        return of_an_image(bench, image);
     }
     match root_path(draft, bench.request) {
         None => {
@@ -37,18 +37,40 @@ pub(super) fn root(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
 
 /// Only a digest that pinfold itself verified comes here. Who lists directories and no images
 /// meant no images.
-fn of_an_image(bench: &mut Bench<'_>, digest: &str) {
-    let rules = &bench.layer.rules.root;
+fn of_an_image(bench: &mut Bench<'_>, image: &ImageRoot) {
+    let signed = signatures(bench, image);
+    let (rules, digest) = (&bench.layer.rules.root, image.digest.as_str());
     match (&rules.images, &rules.directories) {
         (Some(images), _) => {
             let kept = images.value.iter().any(|known| known == digest);
             bench.decide(kept, images.line, "root.images", "--image", digest, images.value.join(", "));
         }
-        (None, Some(directories)) => {
+        (None, Some(directories)) if !signed => {
             bench.refuse(directories.line, "root.directories", "--image", digest, &directories.value);
         }
-        (None, None) => {}
+        (None, _) => {}
     }
+}
+
+/// Whether the layer has a rule about an image of one of these names; each such rule must be kept.
+/// What is believed is the store's record of `image pull`, under the name that was signed.
+fn signatures(bench: &mut Bench<'_>, image: &ImageRoot) -> bool {
+    let mut about = false;
+    for grant in bench.layer.rules.signature.iter().flat_map(|grants| &grants.value) {
+        for named in image.names.iter().filter(|named| grant.is_about(&named.name)) {
+            about = true;
+            let kept = grant.keys.iter().any(|key| named.signed_by.contains(&key.sha256));
+            let by = match named.signed_by.is_empty() {
+                true => "no key".to_owned(),
+                false => named.signed_by.join(", "),
+            };
+            let name = if named.name.is_empty() { "an image without a name" } else { named.name.as_str() };
+            let asked = format!("{name} signed by {by}");
+            let keys: Vec<_> = grant.keys.iter().map(|key| key.sha256.as_str()).collect();
+            bench.decide(kept, grant.line, "signature.keys", "--image", asked, keys.join(", "));
+        }
+    }
+    about
 }
 
 fn directory(bench: &mut Bench<'_>, path: &std::path::Path, facts: &Facts) {

@@ -80,6 +80,8 @@ type Range = (u32, u32, u32);
 struct RecordedRoot {
     directory: Option<String>,
     image: Option<String>,
+    /// Its names, and the keys that signed it by them.
+    image_names: Vec<(String, Vec<String>)>,
     readonly: bool,
     propagation: u64,
     /// The place of the policy beneath which it was resolved.

@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use super::{Opened, Range, Recorded, RecordedFilter, RecordedHook, RecordedMount, RecordedProcess};
 use crate::cgroup::{Amount, CgroupPath, DeviceAccess, DeviceKind, DeviceRule, IoMax, Limits};
 use crate::draft::{
-    self, Door, Draft, DraftDevice, DraftHook, DraftMount, DraftSysctl, Extras, HostFacts, ImageRoot, Join,
-    JudgedHook, MountOptions, MountSource, OwnerMap, Process,
+    self, Door, Draft, DraftDevice, DraftHook, DraftMount, DraftSysctl, Extras, HostFacts, ImageName,
+    ImageRoot, Join, JudgedHook, MountOptions, MountSource, OwnerMap, Process,
 };
 use crate::error::{Call, Error, Result};
 use crate::plan::{HookKind, IdMaps, IdRange, Labels, NetDevice, Scheduling};
@@ -83,8 +83,11 @@ impl Recorded {
         draft.rootless = self.rootless;
         draft.id_maps = maps(self.uid_maps.as_ref(), self.gid_maps.as_ref());
         draft.root.directory = self.root.directory.as_ref().map(PathBuf::from);
-        draft.root.image =
-            self.root.image.as_ref().map(|digest| ImageRoot { digest: digest.clone(), layers: 0 });
+        draft.root.image = self.root.image.as_ref().map(|digest| ImageRoot {
+            digest: digest.clone(),
+            layers: 0,
+            names: self.root.image_names.iter().map(image_name).collect(),
+        });
         draft.root.readonly = self.root.readonly;
         draft.root.propagation = self.root.propagation;
         draft.mounts = self.mounts.iter().map(mount).collect();
@@ -306,6 +309,10 @@ fn profile(recorded: &RecordedFilter) -> Profile {
         rules,
         unknown_names: vec![],
     }
+}
+
+fn image_name((name, signed_by): &(String, Vec<String>)) -> ImageName {
+    ImageName { name: name.clone(), signed_by: signed_by.clone() }
 }
 
 fn hook(recorded: &RecordedHook, null: &OwnedFd) -> Result<DraftHook> {

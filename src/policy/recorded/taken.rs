@@ -136,6 +136,13 @@ fn root(draft: &Draft, facts: &Facts, grants: &Grants) -> Option<RecordedRoot> {
             None => None,
         },
         image: draft.root.image.as_ref().map(|image| image.digest.clone()),
+        image_names: draft
+            .root
+            .image
+            .iter()
+            .flat_map(|image| &image.names)
+            .map(|named| (named.name.clone(), named.signed_by.clone()))
+            .collect(),
         readonly: draft.root.readonly,
         propagation: draft.root.propagation,
         place: place(&grants.root),
