@@ -3,6 +3,7 @@
 # never judges a time.
 #
 #   benches/unpack.sh PROGRAM [SIZE_MB...]
+#   PINFOLD=BINARY benches/unpack.sh PROGRAM [SIZE_MB...]    and the runs of `sandbox --image` with it
 #
 # PROGRAM is the test program `unpack` (cargo test --profile release-fast --test unpack --no-run), which is
 # the library around a command line. The layer is made of Debian's own files (target/peers/images), as often
@@ -47,6 +48,18 @@ in_tools() {
 export -f in_tools
 export work tools
 
+# The same image from a layout: brought in, unpacked and run; unpacked and run; run.
+runs() {
+    [ -n "${PINFOLD:-}" ] || return 0
+    local run=("$PINFOLD" --store "$work/store" sandbox --image)
+    measure "sandbox, from layout" "${run[@]}" "oci:$work/oci" -- /busybox true
+    rm -rf "$work/store"
+    "$PINFOLD" --store "$work/store" image import --no-unpack --name bench "oci:$work/oci" >/dev/null
+    measure "sandbox, first run" "${run[@]}" bench -- /busybox true
+    measure "sandbox, 20 warm runs" bash -c 'for run in $(seq 20); do "$@" || exit; done' run "${run[@]}" bench -- /busybox true
+    rm -rf "$work/store"
+}
+
 for size in "$@"; do
     rm -rf "$work"/*
     mkdir "$work/source"
@@ -56,6 +69,7 @@ for size in "$@"; do
         mkdir "$work/source/$copy"
         for folder in usr etc; do cp -a "$tools/$folder" "$work/source/$copy/"; done
     done
+    cp /usr/bin/busybox "$work/source/busybox"
     tar --format=posix --numeric-owner -C "$work/source" -cf "$work/layer.tar" .
     echo "$size MB: $(stat -c %s "$work/layer.tar") bytes, $(find "$work/source" | wc -l) files"
     rm -rf "$work/source"
@@ -73,5 +87,6 @@ for size in "$@"; do
     mkdir "$work/tar"
     measure "GNU tar, gzip" tar -xpzf "$work/layer.tar.gz" --numeric-owner -C "$work/tar"
     rm -rf "$work/tar"
+    runs
     measure "skopeo copy, gzip" bash -c 'in_tools "skopeo copy -q --insecure-policy oci:/mnt/oci:t oci:/mnt/copied:t"'
 done

@@ -87,6 +87,20 @@ pub struct InspectArgs {
     pub format: ImageFormat,
 }
 
+/// `image commit`.
+#[derive(Debug, Clone, Args)]
+pub struct CommitArgs {
+    /// The image that stood below: name or digest
+    #[arg(value_name = "REF")]
+    pub image: ImageRef,
+    /// The upper directory; nobody may write to it any more
+    #[arg(value_name = "UPPER", value_parser = os::<HostPath>())]
+    pub upper: HostPath,
+    /// Name of the new image
+    #[arg(long, value_name = "NAME[:TAG]")]
+    pub name: ImageRef,
+}
+
 /// What is done.
 #[derive(Debug, Clone, Subcommand)]
 #[command(defer = true)]
@@ -104,6 +118,11 @@ pub enum ImageWhat {
     },
     /// Print what is known of an image as JSON, or what its files show
     Inspect(InspectArgs),
+    /// Make an image of another one and an upper directory of overlayfs
+    ///
+    /// What UPPER has becomes one layer more, not compressed; what it takes away becomes whiteouts. With
+    /// SOURCE_DATE_EPOCH in the environment the same files give the same digest. The digest is printed.
+    Commit(CommitArgs),
     /// Read all blobs again and compare them with their digests
     ///
     /// Exit code: 0, or 1 if something is damaged.

@@ -29,7 +29,7 @@ pub use container::{
 };
 pub use exec::ExecArgs;
 pub use global::{CgroupManager, Global, LogFormat, Rootless};
-pub use image::{ImageArgs, ImageFormat, ImageWhat, ImportArgs, InspectArgs};
+pub use image::{CommitArgs, ImageArgs, ImageFormat, ImageWhat, ImportArgs, InspectArgs};
 pub use launch::{CreateArgs, LaunchArgs, RunArgs};
 pub use lint::{FailOn, LintArgs};
 pub use lockdown::LockdownArgs;

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, futimens};
+use nix::sys::time::TimeSpec;
 
+use super::pack::Attributes;
 use super::spec::{Descriptor, LayerCompression};
 use super::store::{Layer, LayerInfo, Staged, Staging, Store};
 use super::unpack::{self, Compression, Options, Owners, Unpacked, Whiteouts};
@@ -132,10 +134,10 @@ fn compression(blob: &Descriptor) -> Result<Compression> {
 /// A directory that a layer only implies is, in the stack, the one of the layers below: its
 /// own attributes would hide theirs.
 fn describe_implied(tree: &OwnedFd, path: &Path, below: &[Layer]) -> Result<()> {
-    let Some(stat) = below.iter().rev().find_map(|layer| attributes(&layer.tree, path).transpose()) else {
+    let Some(found) = below.iter().rev().find_map(|layer| attributes(&layer.tree, path).transpose()) else {
         return Ok(());
     };
-    let Some(stat) = stat? else { return Ok(()) };
+    let Some(Described { stat, kept }) = found? else { return Ok(()) };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     let directory = match files::open(tree, at_least_dot(path), flags) {
         // A later entry of the layer took its place.
@@ -145,13 +147,35 @@ fn describe_implied(tree: &OwnedFd, path: &Path, below: &[Layer]) -> Result<()> 
     if nix::unistd::geteuid().is_root() {
         sys::file::fchown(directory.as_fd(), stat.st_uid, stat.st_gid).call("fchown")?;
     }
-    fchmod(&directory, Mode::from_bits_truncate(stat.st_mode)).call("fchmod")
+    for (name, value) in &kept {
+        sys::xattr::fsetxattr(directory.as_fd(), name, value).call("fsetxattr")?;
+    }
+    fchmod(&directory, Mode::from_bits_truncate(stat.st_mode)).call("fchmod")?;
+    // Last: nothing is made in it any more.
+    let mtime = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
+    futimens(&directory, &TimeSpec::UTIME_OMIT, &mtime).call("utimensat")
+}
+
+/// What a directory has.
+struct Described {
+    stat: FileStat,
+    /// `user.*`; the marks of overlayfs are each layer's own.
+    kept: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What the next layer below says: `Some(None)` that there is no such directory any more.
-fn attributes(tree: &OwnedFd, path: &Path) -> Result<Option<Option<FileStat>>> {
-    match files::open(tree, at_least_dot(path), OFlag::O_PATH | OFlag::O_DIRECTORY) {
-        Ok(found) => fstat(&found).call("fstat").map(|stat| Some(Some(stat))),
+fn attributes(tree: &OwnedFd, path: &Path) -> Result<Option<Option<Described>>> {
+    match files::open(tree, at_least_dot(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+        Ok(found) => {
+            let kept = Attributes::of(&found)?.kept;
+            Ok(Some(Some(Described { stat: fstat(&found).call("fstat")?, kept })))
+        }
+        // Who is not root owns all of it: a mode that lets the owner not read lets nobody read.
+        Err(Errno::EACCES) => {
+            let found = files::open(tree, at_least_dot(path), OFlag::O_PATH | OFlag::O_DIRECTORY);
+            let stat = fstat(found.call("openat2")?).call("fstat")?;
+            Ok(Some(Some(Described { stat, kept: vec![] })))
+        }
         Err(Errno::ENOENT) => Ok(None),
         // A whiteout, a file, a link: the layers further below are hidden by it.
         Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(Some(None)),

@@ -1,4 +1,4 @@
-//! Extended attributes by descriptor: fsetxattr(2), fgetxattr(2).
+//! Extended attributes by descriptor: fsetxattr(2), fgetxattr(2), flistxattr(2).
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -28,4 +28,14 @@ pub fn fgetxattr(fd: BorrowedFd<'_>, name: &[u8], value: &mut [u8]) -> Result<us
     let (raw, to, length) = (fd.as_raw_fd(), value.as_mut_ptr(), value.len());
     // SAFETY: the kernel reads a string and writes at most `length` bytes to `value`.
     count(unsafe { libc::syscall(libc::SYS_fgetxattr, raw, name.as_ptr(), to, length) })
+}
+
+/// flistxattr(2): how many bytes of names, each with a NUL behind it, were written to `names`.
+///
+/// # Errors
+/// ERANGE: `names` is too small; XATTR_LIST_MAX is 64 KiB (xattr(7)). EOPNOTSUPP.
+pub fn flistxattr(fd: BorrowedFd<'_>, names: &mut [u8]) -> Result<usize> {
+    let (raw, to, length) = (fd.as_raw_fd(), names.as_mut_ptr(), names.len());
+    // SAFETY: the kernel writes at most `length` bytes to `names`.
+    count(unsafe { libc::syscall(libc::SYS_flistxattr, raw, to, length) })
 }

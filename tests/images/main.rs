@@ -10,6 +10,7 @@
     clippy::too_many_lines
 )]
 
+mod committed;
 mod inspected;
 mod layout;
 mod pinned;

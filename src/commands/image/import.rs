@@ -7,20 +7,18 @@ use std::path::Path;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
 use super::open_directory;
+use super::packed::{self, LARGEST_LAYER, source_date_epoch};
 use crate::cli::{Global, ImportArgs};
 use crate::commands::output;
 use crate::error::{Call, Context, Error, ExitCode, Kind, Result};
-use crate::image::pack::{Packed, Times, pack};
+use crate::image::pack::Form;
 use crate::image::source::{self, Imported, LayoutDir, Source};
 use crate::image::spec::{Config, Descriptor, ImageConfig, LayerCompression, MediaType, RootFs, Wanted};
-use crate::image::store::{Begun, Entry, Expected, Hold, Ingest, Store, Stored};
+use crate::image::store::{Entry, Expected, Hold, Store};
 use crate::image::{Image, trees};
 use crate::state::rfc3339;
 use crate::sys;
 use crate::types::{Digest, HostPath, ImageRef, ImageSource};
-
-/// The most bytes of a layer that is made here.
-const LARGEST_LAYER: u64 = 16 << 30;
 
 pub(super) fn run(global: &Global, args: &ImportArgs) -> Result<ExitCode> {
     refuse_foreign_options(args)?;
@@ -35,7 +33,7 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> Result<ExitCode> {
             Imported { image: make(&store, args, &wanted, layer)?, name: None, indexes: vec![] }
         }
         ImageSource::Directory(path) => {
-            let layer = directory_layer(&store, path)?;
+            let layer = packed::layer(&store, path, Form::Whole, "import")?;
             Imported { image: make(&store, args, &wanted, layer)?, name: None, indexes: vec![] }
         }
     };
@@ -175,87 +173,6 @@ fn archive_layer(store: &Store, path: &HostPath) -> Result<(Descriptor, Digest)>
     let layer = Descriptor::new(MediaType::Layer(compression), stored.digest, stored.size);
     let diff_id = trees::first_layer(store, &layer).on(path.as_path().display())?.info.diff_id;
     Ok((layer, diff_id))
-}
-
-/// A directory becomes a layer that is not compressed: its digest is its diffID, and depends
-/// on no compressor's version.
-fn directory_layer(store: &Store, path: &HostPath) -> Result<(Descriptor, Digest)> {
-    let directory = open_directory(path.as_path())?;
-    let unknown = Expected { digest: None, size: None, limit: LARGEST_LAYER };
-    let Begun::Missing(ingest) = store.begin(unknown)? else {
-        return Err(Error::internal("a blob without a digest is there"));
-    };
-    let mut writer = Writer { ingest, failure: None };
-    let mut buffered = std::io::BufWriter::with_capacity(1 << 18, &mut writer);
-    let packed = pack(&directory, &mut buffered, times()?);
-    let flushed = std::io::Write::flush(&mut buffered).call("write");
-    drop(buffered);
-    let stored = writer.finish(packed, flushed).on(path.as_path().display())?;
-    let layer =
-        Descriptor::new(MediaType::Layer(LayerCompression::Plain), stored.digest.clone(), stored.size);
-    Ok((layer, stored.digest))
-}
-
-/// An ingest as a writer; its own error is kept, which std::io cannot carry.
-struct Writer<'s> {
-    ingest: Ingest<'s>,
-    failure: Option<Error>,
-}
-
-impl std::io::Write for Writer<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.ingest.write(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(error) => {
-                self.failure = Some(error);
-                Err(std::io::Error::other("the store"))
-            }
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Writer<'_> {
-    fn finish(mut self, packed: Result<Packed>, flushed: Result<()>) -> Result<Stored> {
-        if let Some(failure) = self.failure.take() {
-            self.ingest.abandon()?;
-            return Err(failure);
-        }
-        match packed.and_then(|packed| flushed.map(|()| packed)) {
-            Ok(packed) => {
-                if packed.skipped > 0 {
-                    crate::error::tell(format_args!(
-                        "pinfold: image import: {} devices and sockets were left out",
-                        packed.skipped
-                    ));
-                }
-                self.ingest.finish()
-            }
-            Err(error) => {
-                self.ingest.abandon()?;
-                Err(error)
-            }
-        }
-    }
-}
-
-/// reproducible-builds.org, "SOURCE_DATE_EPOCH".
-fn times() -> Result<Times> {
-    match source_date_epoch()? {
-        Some(latest) => Ok(Times::AtMost(latest)),
-        None => Ok(Times::Kept),
-    }
-}
-
-fn source_date_epoch() -> Result<Option<u64>> {
-    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let seconds = text.to_str().and_then(|text| text.parse().ok());
-    let wrong =
-        || Error::usage("is not a number of seconds").field("SOURCE_DATE_EPOCH").object(format!("{text:?}"));
-    seconds.map(Some).ok_or_else(wrong)
 }
 
 /// An image of one layer.

@@ -1,11 +1,13 @@
 //! `pinfold image`: images in, out, and what there is to see of them.
 
 mod bundle;
+mod commit;
 mod demanded;
 mod export;
 mod import;
 mod inspect;
 mod list;
+mod packed;
 mod progress;
 mod pull;
 
@@ -30,6 +32,7 @@ pub fn run(global: &Global, args: &ImageArgs) -> Result<ExitCode> {
         ImageWhat::Import(args) => import::run(global, args),
         ImageWhat::List { format } => list::list(&open(global, Hold::Shared)?, *format),
         ImageWhat::Inspect(args) => inspect::run(&open(global, Hold::Shared)?, args),
+        ImageWhat::Commit(args) => commit::run(&open(global, Hold::Shared)?, args),
         ImageWhat::Verify { image } => verify(&open(global, Hold::Shared)?, image.as_ref()),
         ImageWhat::Remove { images } => remove(&open(global, Hold::Shared)?, images),
         ImageWhat::Gc => gc(&open(global, Hold::Exclusive)?),

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 
+use super::attributes::Attributes;
 use super::header::{Entry, Kind, pad, write_end, write_entry};
 use crate::error::{Call, Context, Result};
 use crate::image::{failed, files};
@@ -28,6 +29,15 @@ pub enum Times {
     AtMost(u64),
 }
 
+/// What the directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A root file system, all of it.
+    Whole,
+    /// The upper directory of an overlayfs: what takes something away becomes a whiteout of the layer.
+    Upper,
+}
+
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Packed {
@@ -40,6 +50,7 @@ pub struct Packed {
 struct Packer<'a> {
     to: &'a mut dyn Write,
     times: Times,
+    form: Form,
     /// The first name of each file that has several.
     named: HashMap<(u64, u64), Vec<u8>>,
     packed: Packed,
@@ -48,11 +59,13 @@ struct Packer<'a> {
 /// Writes a directory, its own attributes first.
 ///
 /// # Errors
-/// A file that cannot be read, or that changes while it is read; another filesystem below.
-pub fn pack(directory: &OwnedFd, to: &mut dyn Write, times: Times) -> Result<Packed> {
-    let mut packer = Packer { to, times, named: HashMap::new(), packed: Packed::default() };
+/// A file that cannot be read, or that changes while it is read; another filesystem below; a name that
+/// a layer cannot say.
+pub fn pack(directory: &OwnedFd, to: &mut dyn Write, times: Times, form: Form) -> Result<Packed> {
+    let mut packer = Packer { to, times, form, named: HashMap::new(), packed: Packed::default() };
     let stat = fstat(directory).call("fstat")?;
-    packer.entry(b"./", Kind::Directory, &stat)?;
+    let attributes = Attributes::of(directory)?;
+    packer.entry(b"./", Kind::Directory, &stat, &attributes)?;
     packer.below(directory, b"", 0)?;
     write_end(packer.to)?;
     Ok(packer.packed)
@@ -64,6 +77,11 @@ impl Packer<'_> {
             return Err(failed("lies too deep").object(shown(path)));
         }
         for name in files::names(directory)? {
+            if name.as_bytes().starts_with(b".wh.") {
+                return Err(
+                    failed("has a name that takes another away in a layer").object(shown(name.as_bytes()))
+                );
+            }
             let mut own = path.to_vec();
             own.extend_from_slice(name.as_bytes());
             self.one(directory, &name, own.clone(), depth).on(shown(&own))?;
@@ -77,15 +95,20 @@ impl Packer<'_> {
             SFlag::S_IFDIR => {
                 path.push(b'/');
                 let opened = open(directory, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-                self.entry(&path, Kind::Directory, &fstat(&opened).call("fstat")?)?;
+                let (stat, attributes) = (fstat(&opened).call("fstat")?, Attributes::of(&opened)?);
+                self.entry(&path, Kind::Directory, &stat, &attributes)?;
+                if self.form == Form::Upper && attributes.opaque {
+                    self.takes_away(&path, b".wh..opq", &stat)?;
+                }
                 self.below(&opened, &path, depth + 1)
             }
             SFlag::S_IFREG => self.file(directory, name, &path),
             SFlag::S_IFLNK => {
                 let target = readlinkat(directory, name).call("readlinkat")?;
-                self.entry(&path, Kind::Symlink(target.as_bytes()), &stat)
+                self.entry(&path, Kind::Symlink(target.as_bytes()), &stat, &Attributes::default())
             }
-            SFlag::S_IFIFO => self.entry(&path, Kind::Fifo, &stat),
+            SFlag::S_IFIFO => self.entry(&path, Kind::Fifo, &stat, &Attributes::default()),
+            SFlag::S_IFCHR if self.form == Form::Upper && stat.st_rdev == 0 => self.whiteout(&path, &stat),
             _ => {
                 self.packed.skipped += 1;
                 Ok(())
@@ -96,14 +119,18 @@ impl Packer<'_> {
     fn file(&mut self, directory: &OwnedFd, name: &OsStr, path: &[u8]) -> Result<()> {
         let file = File::from(open(directory, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?);
         let stat = files::regular(&file)?;
+        let attributes = Attributes::of(&file)?;
+        if self.form == Form::Upper && attributes.whiteout && stat.st_size == 0 {
+            return self.whiteout(path, &stat);
+        }
         if stat.st_nlink > 1 {
             if let Some(first) = self.named.get(&(stat.st_dev, stat.st_ino)).cloned() {
-                return self.entry(path, Kind::HardLink(&first), &stat);
+                return self.entry(path, Kind::HardLink(&first), &stat, &Attributes::default());
             }
             self.named.insert((stat.st_dev, stat.st_ino), path.to_vec());
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        self.entry(path, Kind::File(size), &stat)?;
+        self.entry(path, Kind::File(size), &stat, &attributes)?;
         let copied = std::io::copy(&mut file.take(size), self.to).call("read")?;
         if copied != size {
             return Err(failed("became shorter while it was read"));
@@ -111,18 +138,35 @@ impl Packer<'_> {
         pad(self.to, size)
     }
 
-    fn entry(&mut self, name: &[u8], kind: Kind<'_>, stat: &FileStat) -> Result<()> {
+    /// The whiteout of a name (image-spec, layer.md "Whiteouts").
+    fn whiteout(&mut self, path: &[u8], stat: &FileStat) -> Result<()> {
+        let cut = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let (directory, name) = path.split_at_checked(cut).unwrap_or_default();
+        self.takes_away(directory, name, stat)
+    }
+
+    /// An empty file whose name says what is hidden. Nobody owns it, and it may do nothing.
+    fn takes_away(&mut self, directory: &[u8], name: &[u8], stat: &FileStat) -> Result<()> {
+        let (mtime, xattrs) = (self.mtime(stat), &[]);
+        let name = [directory, b".wh.", name].concat();
+        self.packed.entries += 1;
+        let entry = Entry { name: &name, kind: Kind::File(0), mode: 0, uid: 0, gid: 0, mtime, xattrs };
+        write_entry(self.to, &entry)
+    }
+
+    fn mtime(&self, stat: &FileStat) -> u64 {
         let own = u64::try_from(stat.st_mtime).unwrap_or(0);
-        let mtime = match self.times {
+        match self.times {
             Times::Kept => own,
             Times::AtMost(latest) => own.min(latest),
-        };
+        }
+    }
+
+    fn entry(&mut self, name: &[u8], kind: Kind<'_>, stat: &FileStat, attributes: &Attributes) -> Result<()> {
+        let (mtime, xattrs) = (self.mtime(stat), attributes.kept.as_slice());
         self.packed.entries += 1;
         let mode = stat.st_mode & 0o7777;
-        write_entry(
-            self.to,
-            &Entry { name, kind, mode, uid: stat.st_uid, gid: stat.st_gid, mtime, xattrs: &[] },
-        )
+        write_entry(self.to, &Entry { name, kind, mode, uid: stat.st_uid, gid: stat.st_gid, mtime, xattrs })
     }
 }
 

@@ -150,6 +150,21 @@ fn made(config: Descriptor, layers: Vec<Descriptor>) -> Result<(Descriptor, Vec<
     Ok((Descriptor::of(MediaType::Manifest, &text), text))
 }
 
+/// Makes an image of `base` with one layer more, whose blob is in the store.
+///
+/// # Errors
+/// The documents cannot be written, or do not fit each other.
+pub fn of_one_more(store: &Store, base: &Image, config: &[u8], layer: Descriptor) -> Result<Image> {
+    let oci = |layer: &Descriptor| Ok(Descriptor::new(layer.kind()?, layer.digest.clone(), layer.size));
+    let mut layers = base.manifest.layers.iter().map(oci).collect::<Result<Vec<_>>>()?;
+    layers.push(layer);
+    let (descriptor, manifest) = made(Descriptor::of(MediaType::Config, config), layers)?;
+    Manifest::parse(&manifest)?;
+    store.ingest_bytes(config)?;
+    store.ingest_bytes(&manifest)?;
+    Image::open(store, &descriptor.digest)
+}
+
 /// Makes an image of one layer whose blob is in the store.
 ///
 /// # Errors
