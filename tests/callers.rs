@@ -133,6 +133,7 @@ fn images_and_the_audit_log_are_roots_alone() {
         "image inspect none",
         "image verify",
         "image remove none",
+        "image commit none \"$ROOTS/hidden\" --name x",
         "image gc",
         "image export none \"oci:$ROOTS/w/out\"",
         "image bundle none \"$ROOTS/w/out\"",

@@ -77,7 +77,7 @@ impl fmt::Display for Span {
         let whole = UNITS.iter().rev().find(|(_, length)| nanoseconds.is_multiple_of(u128::from(*length)));
         match whole {
             Some((unit, length)) => write!(f, "{}{unit}", nanoseconds / u128::from(*length)),
-            None => write!(f, "{nanoseconds}ns"),
+            None => write!(f, "{}.{:03}us", nanoseconds / 1000, nanoseconds % 1000),
         }
     }
 }
