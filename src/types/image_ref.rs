@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 const DEFAULT_TAG: &str = "latest";
 /// NAME_MAX of Docker's references: registry and path together.
 const LONGEST_NAME: usize = 255;
+/// Before a colon these name a place ([`super::ImageSource`]): with a tag such a name would be one.
+const PLACES: [&str; 4] = ["oci", "archive", "rootfs", "dir"];
 /// The longest tag (distribution-spec).
 const LONGEST_TAG: usize = 128;
 
@@ -106,6 +108,9 @@ impl FromStr for ImageRef {
         };
         if registry.as_deref().is_some_and(|host| !is_sound_host(host)) {
             return Err(wrong("the registry in front of the first '/' is HOST or HOST:PORT"));
+        }
+        if registry.is_none() && PLACES.contains(&path) {
+            return Err(wrong("an image cannot have the name of a kind of place: oci, archive, rootfs, dir"));
         }
         if !path.split('/').all(is_component) {
             return Err(wrong(
@@ -218,6 +223,8 @@ mod tests {
         table::refuses::<ImageRef>(&[
             ("", name),
             ("/", name),
+            ("dir", "kind of place"),
+            ("oci:latest", "kind of place"),
             ("/a", name),
             ("a/", name),
             ("a//b", name),
