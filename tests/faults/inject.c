@@ -1,8 +1,8 @@
 /* Lets one system call of a program and its descendants fail.
  *
  *   inject list LOG -- PROGRAM ARGS        writes one line per call: PROCESS CALL NUMBER
- *   inject PROCESS:CALL:ERRNO LOG -- ...   the CALL-th system call of the PROCESS-th process is not made and
- *                                          answers ERRNO; the line of that call is written
+ *   inject PROCESS:CALL:ERRNO LOG -- ...   the CALL-th system call of the PROCESS-th process is not made (but for
+ *                                          close) and answers ERRNO; the line of that call is written
  *   inject every:NUMBER:ERRNO LOG -- ...   system call NUMBER is not made by anybody, as on a kernel without it
  *
  * Processes are numbered in the order in which they are born, calls in each from 0, up to where
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,6 +69,8 @@ static void entry(struct process *process, long index) {
     fflush(log_file);
     done = 1;
     process->failing = 1;
+    /* close(2), "Dealing with error returns": whatever it answers, the descriptor is closed. */
+    if (number == SYS_close) return;
     regs.orig_rax = (unsigned long long)-1;
     if (ptrace(PTRACE_SETREGS, process->pid, 0, &regs) != 0) die("PTRACE_SETREGS");
 }
