@@ -116,7 +116,7 @@ impl Outcome {
             return Self::Panics;
         }
         if let Some(baseline) = baseline.filter(|_| shown && !ran.out.is_empty())
-            && let Some(difference) = difference(baseline, &ran.out)
+            && let Some(difference) = difference(baseline, &ran.out, ran.status.success())
         {
             return Self::Weaker(difference);
         }
@@ -154,11 +154,18 @@ impl Outcome {
 }
 
 /// Lines of one and not of the other.
-fn difference(expected: &str, found: &str) -> Option<String> {
+/// A program that was ended with its launch has said the beginning, up to anywhere in a line.
+fn difference(expected: &str, found: &str, whole: bool) -> Option<String> {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let (expected, found) = (lines(expected), lines(found));
-    let missing: Vec<_> =
-        expected.iter().filter(|line| !found.contains(line)).map(|line| format!("- {line}")).collect();
+    let (expected, mut found) = (lines(expected), lines(found));
+    if !whole {
+        found.pop();
+    }
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|line| whole && !found.contains(line))
+        .map(|line| format!("- {line}"))
+        .collect();
     let more: Vec<_> =
         found.iter().filter(|line| !expected.contains(line)).map(|line| format!("+ {line}")).collect();
     let all = [missing, more].concat();
