@@ -21,6 +21,8 @@ fn main() -> std::io::Result<()> {
     println!("cargo::rustc-env=PINFOLD_SOURCES={:016x}", sources()?);
     // src/sys/entry.rs
     println!("cargo::rustc-link-arg-bin=pinfold=-Wl,-e,pinfold_entry");
+    // 18,000 relocations in 8 KB instead of 450 (DT_RELR): every start reads them all. glibc 2.36, musl 1.2.4.
+    println!("cargo::rustc-link-arg-bin=pinfold=-Wl,-z,pack-relative-relocs");
     Ok(())
 }
 

@@ -24,5 +24,6 @@ pub mod seccomp;
 pub mod rootfs;
 pub mod signature;
 pub mod types;
+pub mod timing;
 pub mod error;
 pub mod sys;

@@ -4,7 +4,7 @@
 use std::ffi::{OsString, c_char, c_int};
 
 use pinfold::error::ExitCode;
-use pinfold::{cli, commands, image, sys};
+use pinfold::{cli, commands, image, sys, timing};
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -24,11 +24,20 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
 }
 
 fn program(args: &[OsString]) -> ExitCode {
+    let begun = sys::clock::monotonic_ns();
     if let Some(code) = image::unpack::confine::entered(args) {
         return code;
     }
-    match cli::parse_from(args) {
-        Ok(cli) => commands::run(&cli).unwrap_or_else(|error| commands::failure::of_verb(&cli, &error)),
-        Err(error) => commands::failure::of_command_line(args, &error),
+    let cli = match cli::parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return commands::failure::of_command_line(args, &error),
+    };
+    if cli.global.trace_timing {
+        timing::begin(begun);
+        timing::ended("command line");
     }
+    let code = commands::run(&cli).unwrap_or_else(|error| commands::failure::of_verb(&cli, &error));
+    timing::ended("end");
+    timing::print();
+    code
 }

@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "faults/calls.rs"]
+mod calls;
 #[path = "faults/judge.rs"]
 mod judge;
 mod support;
@@ -17,8 +19,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
+use calls::{Call, calls, injector, names};
 use judge::{Outcome, normalised};
 use serde_json::json;
 use support::{Bundle, Dir, PINFOLD, Ran, count, run, start};
@@ -45,17 +47,6 @@ const CANNOT_FAIL: [libc::c_long; 8] = [
 ];
 /// Faults per verb where nothing more is asked for.
 const FEW: usize = 30;
-
-/// The program that injects, compiled once.
-fn injector() -> &'static str {
-    static PATH: OnceLock<String> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let path = format!("{}/inject", env!("CARGO_TARGET_TMPDIR"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/inject.c");
-        run(Command::new("gcc").args(["-O1", "-Wall", "-Werror", "-o", &path, source])).ok();
-        path
-    })
-}
 
 /// What is tried: how a container comes to where the verb begins, and the verb.
 struct Verb {
@@ -164,34 +155,6 @@ impl Place {
     }
 }
 
-/// Names of the system calls, from the kernel's header.
-fn names() -> BTreeMap<usize, String> {
-    let header = fs::read_to_string("/usr/include/x86_64-linux-gnu/asm/unistd_64.h").expect("linux-libc-dev");
-    let one = |line: &str| {
-        let (name, number) = line.strip_prefix("#define __NR_")?.split_once(' ')?;
-        Some((number.trim().parse().ok()?, name.to_owned()))
-    };
-    header.lines().filter_map(one).collect()
-}
-
-/// A call of a launch without a fault.
-#[derive(Clone, Copy)]
-struct Call {
-    process: usize,
-    index: usize,
-    number: usize,
-}
-
-/// All calls that were listed.
-fn calls(log: &str) -> Vec<Call> {
-    let one = |line: &str| {
-        let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let [process, index, number] = numbers[..] else { panic!("not a call: {line}") };
-        Call { process, index, number }
-    };
-    log.lines().map(one).collect()
-}
-
 /// Every call with one errno, then with another; a few of them, evenly, without PINFOLD_TEST_COUNT.
 fn faults(calls: &[Call]) -> Vec<(Call, (&'static str, i32))> {
     let all = calls.len() * ERRNOS.len();
@@ -228,7 +191,7 @@ fn each_call_fails(verb: &'static Verb) {
         let what = format!("{}:{}:{number}", call.process, call.index);
         let (outcome, log, ran) = place.once(&what, Some(&baseline));
         // Not every launch makes the same calls: what counts is which one failed, if any.
-        let Some(failed) = self::calls(&log).pop() else { continue };
+        let Some(failed) = calls::calls(&log).pop() else { continue };
         if CANNOT_FAIL.contains(&libc::c_long::try_from(failed.number).unwrap()) {
             continue;
         }

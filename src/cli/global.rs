@@ -59,6 +59,9 @@ pub struct Global {
     /// out unless limits were asked for.
     #[arg(long, value_name = "BOOL", default_value = "auto", overrides_with = "rootless")]
     pub rootless: Rootless,
+    /// Tell on stderr how long each phase and each step of the launch took
+    #[arg(long, overrides_with = "trace_timing")]
+    pub trace_timing: bool,
     /// Accepted for runc's callers; there is no checkpointing
     #[arg(long, value_name = "PATH", hide = true)]
     criu: Option<String>,

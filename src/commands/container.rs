@@ -25,6 +25,7 @@ use crate::plan::{Hook, Plan};
 use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
+use crate::timing;
 
 /// How the container goes on when its first process is assembled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +76,12 @@ pub struct Container<'g> {
 /// # Errors
 /// The configuration, the policy, or a step of the set-up.
 pub fn make<'g>(global: &'g Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container<'g>> {
+    timing::ended("host");
     let mut bundle = Bundle::open(args)?;
+    timing::ended("configuration");
     preserved::tell(&mut bundle.spec);
     let mut draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
+    timing::ended("draft");
     log::warnings(global, bundle.warnings.iter().chain(&draft.warnings))?;
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     Sockets::of(args).check_terminal(terminal, life != Life::Foreground)?;
@@ -149,6 +153,7 @@ impl Launching<'_> {
             ..wishes.asked(request(judge, args, bundle, annotations, life)?)
         };
         let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked, trail)?;
+        timing::ended("objects, policy");
         if life == Life::Created && judged.draft.process.is_none() {
             let maps = judged.draft.id_maps.as_ref().or(judged.draft.joined_maps.as_ref());
             judged.draft.process = Some(draft::Process::none(maps));
@@ -173,6 +178,7 @@ impl Launching<'_> {
         let new = new_entry(self.args, self.bundle, &judged.draft, group.as_ref(), self.host)?;
         let new = NewEntry { ephemeral, audit: trail.op(), ..new };
         let entry = Entry::make(self.global, self.host, new, trail)?;
+        timing::ended("entry");
         let assembled = judge
             .still_room()
             .and_then(|()| entry.save_config(&self.bundle.text))
@@ -201,6 +207,7 @@ impl Launching<'_> {
         // runc's controllers are all on: engines ask for the statistics of any container.
         let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
         let mut home = Home::prepare(self.host, group, &limits, judged.draft.cgroup_owner)?;
+        timing::ended("cgroup");
         match self.in_cgroup(judged, &mut home, entry, (ending, trail, gate)) {
             Ok((plan, child)) => Ok((home.into_cgroup(), plan, child)),
             Err(error) => {
@@ -226,6 +233,7 @@ impl Launching<'_> {
         finished.plan.agent = agent::agent(&judged.draft, &entry.state()?, Status::Creating)?;
         finished.plan.agent.as_ref().map_or(Ok(()), launch::check_agent)?;
         ending.planned(&mut finished, home.made(), home.path(), self.host.facts.landlock_abi)?;
+        timing::ended("plan");
         trail.intent(Some(&finished.plan), Need::AsRequired)?;
         let bundle = self.bundle;
         let mut at_hooks = |child: &Assembled, list: &[Hook]| {

@@ -11,6 +11,7 @@ use crate::cli::{Global, LaunchArgs, RunArgs};
 use crate::error::{ExitCode, Result};
 use crate::launch::{self, HookPlace};
 use crate::state::Phase;
+use crate::timing;
 
 /// Runs a container.
 ///
@@ -78,9 +79,11 @@ fn supervise(
     container.gate.started();
     container::tell_caller(args, &container.child)?;
     mark_started(container)?;
+    timing::ended("state");
     let ending = container.ending.foreground(caller);
     let cgroup = container.cgroup.as_ref();
     let ended = launch::supervise(&container.plan, &container.child, cgroup, signals, ending)?;
+    timing::ended("program");
     let after = counters(cgroup)?;
     container.trail.ran(&container.ending.outcome(&ended, &after), &Peaks::measured(&ended, &after));
     container.ending.ended(&ended, after)
@@ -107,6 +110,7 @@ fn remove(mut container: Container<'_>) -> Result<OciEnding> {
         cgroup.kill()?;
         cgroup.remove()?;
     }
+    timing::ended("cgroup removed");
     drop(watcher);
     entry::end_unit(state.unit.as_ref())?;
     container.entry.remove()?;

@@ -8,6 +8,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::error::{Call, Result};
 use crate::plan::Records;
+use crate::timing;
 
 /// Both ends, before the clone.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ impl Channel {
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .call("socketpair")?;
         let (records, page) = Records::create().call("memfd_create")?;
+        if timing::is_on() {
+            records.time_steps();
+        }
         let (started, starting) = nix::unistd::pipe2(OFlag::O_CLOEXEC).call("pipe2")?;
         Ok(Self { parent, child, records, page, started, starting })
     }

@@ -21,10 +21,10 @@ use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::{BornIn, Hook, Plan, Records, Step};
-use crate::sys;
 use crate::sys::arguments::Arguments;
 use crate::sys::clone::{CLONE_NEWPID, Cloned};
 use crate::sys::poll::{POLLIN, PollFd};
+use crate::{sys, timing};
 
 /// How long the end of a killed child is waited for.
 const LAST_WAIT_MS: u64 = 5000;
@@ -112,6 +112,14 @@ impl Assembled {
         self.watcher.take()
     }
 
+    /// Keeps what `--trace-timing` prints of the child.
+    pub fn tell_times(&self, plan: &Plan) {
+        timing::steps(|| {
+            let times = self.records.times(plan.steps.len());
+            times.filter_map(|(index, at)| Some((plan.steps.get(index)?.step.title(), at))).collect()
+        });
+    }
+
     /// Waits until the program's own process has executed.
     ///
     /// # Errors
@@ -120,6 +128,8 @@ impl Assembled {
         let mut byte = [0_u8; 1];
         self.wait_for(self.started.as_fd())?;
         sys::file::read(self.started.as_fd(), &mut byte).call("read")?;
+        timing::ended("execve");
+        self.tell_times(plan);
         executed(plan, &self.records)
     }
 }
@@ -303,6 +313,7 @@ fn clone_and_meet<'a>(
     let arguments = hides.then(Arguments::own).transpose().call("read").on("/proc/self/stat")?;
     let args = sys::clone::CloneArgs { flags: plan.clone_flags, exit_signal: libc::SIGCHLD, cgroup: born_in };
     let own_cpus = scheduling::before_clone(plan)?;
+    timing::ended("before the clone");
     let (pid, pidfd) = match sys::clone::clone3(&args).call("clone3")? {
         Cloned::Child => {
             // With its own copy of the parent's end open, a child that waits would never see
@@ -313,6 +324,7 @@ fn clone_and_meet<'a>(
         }
         Cloned::Parent { pid, pidfd } => (pid.as_raw(), pidfd),
     };
+    timing::ended("clone3");
     // Whatever else pinfold starts is not born inside.
     for (own, nstype) in own_namespaces.iter().rev() {
         setns(own, *nstype)?;
@@ -342,13 +354,16 @@ fn clone_and_meet<'a>(
         around.ending = made.get();
     }
     go(&assembled)?;
+    timing::ended("id maps, scores");
     if !has_stage(plan) {
         // While the child is at work: this costs no time.
         assembled.watch(plan, around.ending)?;
+        timing::ended("watcher");
     }
     let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
     let seen = if checks > 1 { Seen::Status } else { Seen::All };
     while !meet(plan, &mut assembled, &mut checks, seen, &mut around)? {}
+    assembled.tell_times(plan);
     Ok(assembled)
 }
 

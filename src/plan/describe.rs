@@ -92,6 +92,11 @@ impl Step {
         }
     }
 
+    /// Name and object.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name(), self.object()).trim_end().to_owned()
+    }
+
     /// One line that says all of it, without file descriptor numbers.
     pub fn describe(&self) -> String {
         let detail = match self {

@@ -16,6 +16,9 @@ const TOOL_FAILED: usize = 3;
 const MAIN_PID: usize = 4;
 const FINISH: usize = 5;
 const STAGE_PID: usize = 6;
+const TIMED: usize = 7;
+/// When each step was entered, as far as the page has room.
+const ENTERED_AT: usize = 8;
 const SET: u64 = 1 << 63;
 
 /// The shared page, seen as records.
@@ -66,6 +69,26 @@ impl Records {
     /// The child enters step `index`.
     pub fn enter(&self, index: usize) {
         self.store(ENTERED, index as u64 + 1);
+    }
+
+    /// The child is to write down when it enters each step: set by the parent before the clone.
+    pub fn time_steps(&self) {
+        self.store(TIMED, 1);
+    }
+
+    /// \[child\] Whether it is.
+    pub fn is_timed(&self) -> bool {
+        self.load(TIMED) != 0
+    }
+
+    /// \[child\] Step `index` is entered at this time.
+    pub fn entered_at(&self, index: usize, nanoseconds: u64) {
+        self.store(ENTERED_AT + index, nanoseconds);
+    }
+
+    /// When each step was entered; nothing for those that were not, or not any more for the last ones.
+    pub fn times(&self, steps: usize) -> impl Iterator<Item = (usize, u64)> {
+        (0..steps).map(|index| (index, self.load(ENTERED_AT + index))).filter(|(_, at)| *at != 0)
     }
 
     /// The child failed in step `index`.

@@ -131,6 +131,15 @@ core::arch::global_asm!(
     "mov edi, ebx",
     "syscall",
     "90:",
+    // madvise(MADV_POPULATE_WRITE): all that relocation will write, at once. A kernel without (before 5.14)
+    // brings the pages one by one.
+    "mov eax, 28",
+    "lea rdi, [rip + __init_array_start]",
+    "and rdi, -4096",
+    "lea rsi, [rip + _edata]",
+    "sub rsi, rdi",
+    "mov edx, 23",
+    "syscall",
     "mov rsp, r13",
     "mov rdx, r12",
     "xor ebp, ebp",

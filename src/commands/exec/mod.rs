@@ -24,8 +24,8 @@ use crate::launch::{self, Cause, Ended, Ending, Evidence, Outcome};
 use crate::plan::Plan;
 use crate::resolve::{self, Joining};
 use crate::state::{Action, ContainerDir, ContainerKind, Process, State, Status};
-use crate::sys;
 use crate::types::CapName;
+use crate::{sys, timing};
 
 const PROCESS_LIMIT: usize = 1 << 20;
 
@@ -42,7 +42,9 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let state = dir.load()?;
     let cgroup = entry::open_cgroup(&host, &state)?;
     check_status(&state, cgroup.as_ref(), args, dir.id())?;
+    timing::ended("host, state");
     let (draft, warnings) = draft(&dir, &state, args, &host)?;
+    timing::ended("draft");
     let (mut trail, mut gate) = judged::judged(global, args, (&dir, &state), &host, &draft)?;
     // The program's stderr is its own: what was left out was told when the container was made.
     if global.log.is_some() {
@@ -67,9 +69,11 @@ fn enter(
 ) -> Result<ExitCode> {
     let home = Home::open(cgroup, args)?;
     match joining(state, args, host, home.cgroup()).and_then(|joining| {
+        timing::ended("cgroup");
         let mut plan = resolve::join(draft, joining)?;
         plan.parent.rdt_tasks = rdt::join(state)?;
         plan.agent = agent::agent(draft, state, Status::Running)?;
+        timing::ended("plan");
         trail.intent(Some(&plan), Need::AsRequired)?;
         launch(args, &mut plan, &home, sockets, gate)
     }) {
@@ -125,7 +129,9 @@ fn launch(
         return Ok(Left::Running);
     }
     let ending = Ending { caller, ..Ending::default() };
-    launch::supervise(plan, &child, home.own(), &signals, ending).map(Left::Ended)
+    let ended = launch::supervise(plan, &child, home.own(), &signals, ending).map(Left::Ended);
+    timing::ended("program");
+    ended
 }
 
 fn exit_code(ended: &Ended) -> ExitCode {

@@ -30,6 +30,7 @@ use crate::error::{Context, Error, ExitCode, Kind, Result};
 use crate::policy;
 use crate::resolve::Facts;
 use crate::state::id_range::IdRange;
+use crate::timing;
 
 use super::bundle;
 use super::explain;
@@ -75,6 +76,7 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let target = args.life.report.as_ref().map(|target| report_target::open(target, &mut inherited));
     let mut reporter = Reporter::new(target.transpose().at("--report")?);
     let host = Host::read()?;
+    timing::ended("host");
     let secrets = secrets::read(args, &mut inherited);
     let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
     let ran = judge.and_then(|judge| {
@@ -124,7 +126,9 @@ fn decide(
 ) -> Result<Asked> {
     refuse_own_store(global, args, judge)?;
     let mut request = spec::request(global, args, host, secrets)?;
+    timing::ended("configuration");
     let mut draft = draft::build(&request.spec, &request.extras, &host.facts)?;
+    timing::ended("draft");
     let mut degraded = request.degraded;
     draft.limits = spec::limits(args, host, &mut degraded);
     refuse_degraded(args, &degraded)?;
@@ -135,6 +139,7 @@ fn decide(
         true => explain::judged(judge, draft, cwd.as_fd(), &asked, form(args))?,
         false => (judge.launch(draft, cwd.as_fd(), &asked, trail)?, explain::Decided::default()),
     };
+    timing::ended("objects, policy");
     if let Some(image) = &mut request.image {
         facts.layers = std::mem::take(&mut image.layers);
     }

@@ -19,6 +19,7 @@ use crate::error::{Call, Context, Error, ExitCode, Result};
 use crate::launch::{self, Ending};
 use crate::resolve::{self, Finished, Surroundings};
 use crate::state::{ContainerKind, Phase, Process};
+use crate::timing;
 
 /// Grace between SIGTERM and the end when `--grace` is not given.
 const DEFAULT_GRACE: std::time::Duration = std::time::Duration::ZERO;
@@ -42,6 +43,7 @@ pub(super) fn run(
     trail.of_container(&id);
     let new = NewEntry { audit: trail.op(), ..new_entry(&id, host, &asked, args, group.as_ref())? };
     let entry = Entry::make(global, host, new, trail)?;
+    timing::ended("entry");
     if args.life.name.is_some() || args.life.detach {
         entry.save_config(&asked.kept)?;
     }
@@ -52,6 +54,7 @@ pub(super) fn run(
             return Err(error);
         }
     };
+    timing::ended("cgroup");
     if args.life.detach {
         return detached(args, host, asked, cgroup, entry, (trail, gate));
     }
@@ -60,6 +63,7 @@ pub(super) fn run(
         Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
         None => Ok(()),
     };
+    timing::ended("cgroup removed");
     entry.remove()?;
     let code = ran?;
     removed?;
@@ -125,6 +129,7 @@ fn in_cgroup(
 ) -> Result<ExitCode> {
     let mut streams = Pipes::open(limits(args))?;
     let mut finished = plan_with(asked, host, cgroup, streams.take_program_ends(), &Life::Foreground)?;
+    timing::ended("plan");
     reporter.planned(&finished.plan, host.facts.landlock_abi);
     let cgroup_name = cgroup.map(|cgroup| cgroup.path().to_string());
     name_degraded(&asked.degraded);
@@ -148,6 +153,8 @@ fn in_cgroup(
     }
     ending.until_executed = gate.until_executed();
     let ended = launch::supervise(&finished.plan, &child, cgroup, &signals, ending)?;
+    timing::ended("program");
+    child.tell_times(&finished.plan);
     let after = counters(cgroup)?;
     let filter = report::has_killing_filter(&finished.plan);
     let outcome = report::verdict(filter, &ended, (before, after));

@@ -12,7 +12,7 @@ use super::super::{agent, failure, net_devices, rlimits, scheduling, terminal};
 use super::{Around, Assembled, has_stage};
 use crate::error::{Call, Error, Result};
 use crate::plan::{Meeting, Plan, Step};
-use crate::sys;
+use crate::{sys, timing};
 
 const NEW_LISTENER: u64 = sys::seccomp::SECCOMP_FILTER_FLAG_NEW_LISTENER;
 
@@ -35,6 +35,7 @@ pub(super) fn meet(
 ) -> Result<bool> {
     let mut word = [0_u8; agent::LISTENER_WORD];
     child.wait_for(child.socket.as_fd())?;
+    timing::ended("waiting for the child");
     let (length, fd) = match sys::socket::recv_fd(child.socket.as_fd(), &mut word) {
         Err(Errno::ECONNRESET) => (0, None),
         other => other.call("recvmsg")?,
@@ -71,6 +72,7 @@ pub(super) fn meet(
                 child.watch(plan, around.ending)?;
             }
             inspect::check(plan, child, last)?;
+            timing::ended("check from outside");
             child.watcher.as_ref().map_or(Ok(()), Watcher::await_ready)?;
             if let Some(keeping) = around.keeping.take() {
                 child.keeper = Some(Keeper::start(plan, child, around.ending, keeping)?);
@@ -78,7 +80,9 @@ pub(super) fn meet(
             scheduling::last(plan, child.pid)?;
             rlimits::set(plan, child)?;
             (around.at_go)()?;
-            go(child).map(|()| !meets_for_late_listener(plan))
+            go(child)?;
+            timing::ended("the last word");
+            Ok(!meets_for_late_listener(plan))
         }
         _ => Err(Error::internal("the child spoke a word that is not in the protocol")),
     }
