@@ -31,36 +31,50 @@ const BUDGET: &[Row] = &[
     (&["--version"], [19, 0, 0, 0]),
 ];
 
+/// How often the verbs are tried before the least that was seen counts: a busy machine lets a launch wait once more.
+const TURNS: usize = 5;
+
+/// The calls of one verb, counted as the budget is, and each by its name.
+fn counted(dir: &Dir, line: &[&str]) -> ([usize; 4], BTreeMap<String, usize>) {
+    let words = line.iter().map(|word| match *word {
+        "BUNDLE" => dir.text("bundle"),
+        "ID" => dir.id("budget"),
+        word => word.to_owned(),
+    });
+    let log = dir.text("log");
+    let mut command = Command::new(injector());
+    command.args(["list", &log, "--", PINFOLD, "--root"]).arg(dir.state_root()).args(words);
+    run(&mut command).ok();
+    let seen = calls(&fs::read_to_string(log).unwrap());
+    let clone3 = usize::try_from(libc::SYS_clone3).unwrap();
+    let before = seen.iter().take_while(|call| call.process == 0 && call.number != clone3).count();
+    let ours = |process: usize| seen.iter().filter(move |call| call.process == process);
+    let of = |process: usize| ours(process).map(|call| call.index + 1).max().unwrap_or_default();
+    let others = seen.iter().filter(|call| call.process > 1).count();
+    let (names, mut by_name) = (names(), BTreeMap::new());
+    for call in &seen {
+        *by_name.entry(names.get(&call.number).cloned().unwrap_or_default()).or_default() += 1;
+    }
+    ([before, of(0) - before, of(1), others], by_name)
+}
+
 #[test]
 fn a_launch_stays_within_its_calls() {
     let dir = Dir::new();
     Bundle::new(&dir, "bundle", &["/bin/true"]);
-    let names = names();
-    let clone3 = usize::try_from(libc::SYS_clone3).unwrap();
-    let mut over = vec![];
-    for (line, budget) in BUDGET {
-        let words = line.iter().map(|word| match *word {
-            "BUNDLE" => dir.text("bundle"),
-            "ID" => dir.id("budget"),
-            word => word.to_owned(),
-        });
-        let log = dir.text("log");
-        let mut command = Command::new(injector());
-        command.args(["list", &log, "--", PINFOLD, "--root"]).arg(dir.state_root()).args(words);
-        run(&mut command).ok();
-        let seen = calls(&fs::read_to_string(log).unwrap());
-        let before = seen.iter().take_while(|call| call.process == 0 && call.number != clone3).count();
-        let ours = |process: usize| seen.iter().filter(move |call| call.process == process);
-        let of = |process: usize| ours(process).map(|call| call.index + 1).max().unwrap_or_default();
-        let others = seen.iter().filter(|call| call.process > 1).count();
-        let counted = [before, of(0) - before, of(1), others];
-        if counted.iter().zip(budget).any(|(seen, most)| seen > most) {
-            let mut most: BTreeMap<&str, usize> = BTreeMap::new();
-            for call in &seen {
-                *most.entry(names.get(&call.number).map_or("", String::as_str)).or_default() += 1;
+    let mut over = BTreeMap::new();
+    for turn in 0..TURNS {
+        for (row, (line, budget)) in BUDGET.iter().enumerate() {
+            let (calls, by_name) = counted(&dir, line);
+            if calls.iter().zip(budget).all(|(seen, most)| seen <= most) {
+                over.insert(row, None);
+            } else if turn == 0 || over[&row].is_some() {
+                over.insert(row, Some(format!("{line:?}: {calls:?} calls, budget {budget:?}: {by_name:?}")));
             }
-            over.push(format!("{line:?}: {counted:?} calls, budget {budget:?}: {most:?}"));
+        }
+        if over.values().all(Option::is_none) {
+            return;
         }
     }
-    assert!(over.is_empty(), "{}", over.join("\n"));
+    panic!("{}", over.into_values().flatten().collect::<Vec<_>>().join("\n"));
 }
