@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::{Dir, PINFOLD, need_root, run};
 
 /// What a kernel may be built without, or a host not have: then there is nothing to reach.
-const MAY_BE_ABSENT: [&str; 6] = ["modules", "af-alg", "keyring", "disk", "swap-device", "sysrq"];
+const MAY_BE_ABSENT: [&str; 7] = ["modules", "af-alg", "keyring", "device", "disk", "swap-device", "sysrq"];
 
 fn report() -> Value {
     need_root();
@@ -50,9 +50,18 @@ fn what_attacks_does_nothing_outside_of_the_lab() {
         let output = Command::new(PINFOLD).args(["selftest", "probe"]).args(words).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    for words in
-        [&["forks"][..], &["calls", "unshare"], &["exchange", "/a", "/b", "/tmp"], &["exchange", "/a", "/b"]]
-    {
+    for words in [
+        &["forks"][..],
+        &["calls", "unshare"],
+        &["signals"],
+        &["overwrite"],
+        &["exchange", "/a", "/b", "/tmp"],
+        &["exchange", "/a", "/b"],
+        &["hook", "/tmp/made", "/tmp"],
+        &["terminal", "/tmp", "/bin/true"],
+        &["terminal"],
+        &["witness", "/tmp"],
+    ] {
         assert!(probe(words).starts_with("refused: "), "{words:?}");
     }
     let inside = Command::new(PINFOLD).args(["selftest", "escapes", "--inside", "/tmp"]).output().unwrap();

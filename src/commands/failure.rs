@@ -9,7 +9,7 @@ use std::io::Write;
 use clap::error::ErrorKind;
 
 use crate::cli::{self, Cli, Verb};
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, in_a_line};
 
 /// Prints the failure of a verb to stderr and into `--log`, and gives its exit code.
 pub fn of_verb(cli: &Cli, error: &Error) -> ExitCode {
@@ -63,8 +63,8 @@ fn code(verb: &str) -> ExitCode {
 /// The lines for stderr.
 pub fn text(verb: &str, container: Option<&str>, error: &Error) -> String {
     let subject = container.map_or(String::new(), |id| format!(" {id}"));
-    let hint = error.hint_text().map_or(String::new(), |hint| format!("hint: {hint}\n"));
-    format!("pinfold: {verb}{subject}: error: {error}\n{hint}")
+    let hint = error.hint_text().map_or(String::new(), |hint| format!("hint: {}\n", in_a_line(&hint)));
+    format!("pinfold: {verb}{}: error: {}\n{hint}", in_a_line(&subject), in_a_line(&error.to_string()))
 }
 
 /// Nobody is left to tell if stderr is closed.

@@ -10,7 +10,7 @@ mod hint;
 mod tell;
 
 pub use exit_code::ExitCode;
-pub use tell::tell;
+pub use tell::{in_a_line, tell};
 
 use std::fmt;
 

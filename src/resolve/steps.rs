@@ -199,7 +199,8 @@ fn make_files(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
 /// After /dev/pts is mounted, before the host is left.
 fn console(list: &mut List, draft: &Draft, process: &Process, around: &Surroundings<'_>) -> Result<()> {
     if process.terminal {
-        let target = Some(Target::new(Path::new("/dev/console"), TargetKind::File)?);
+        // A link of the image's would name another place: what is masked later, or the kernel's (CVE-2025-52565).
+        let target = Some(Target::new(Path::new("/dev/console"), TargetKind::File)?.without_links());
         list.add("/process/terminal", console_pty(process, target, !around.outlives));
         if !draft.init {
             list.add("/process/terminal", Step::ControllingTerminal);

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 
 use crate::error::{Call, Context, Error, Result};
@@ -13,6 +14,9 @@ pub(super) const MARKER: &str = "pinfold-selftest";
 pub(super) const WORDS: &str = "pinfold selftest: what is here may be attacked\n";
 /// What is in the canary.
 pub(super) const CANARY: &str = "outside of every container\n";
+/// A line that only an attacker writes into a log.
+pub(super) const FORGED: &str =
+    r#"{"level":"info","msg":"forged by the container","time":"2026-01-01T00:00:00Z"}"#;
 
 /// The filter that each container gets: deny by default.
 const FILTER: &str = include_str!("../../seccomp-profiles/default.json");
@@ -72,6 +76,17 @@ impl Case {
         Ok(())
     }
 
+    /// The same, with the probe as it was.
+    ///
+    /// # Errors
+    /// As [`Case::disarm`].
+    pub(super) fn reset(&mut self) -> Result<()> {
+        let args = self.config.pointer("/process/args").cloned().unwrap_or_default();
+        self.disarm()?;
+        self.set("/process/args", args);
+        Ok(())
+    }
+
     pub(super) fn rootfs(&self) -> PathBuf {
         self.bundle.join("rootfs")
     }
@@ -123,6 +138,12 @@ impl Case {
         self.drop_entries("/linux/namespaces", "type", kind);
     }
 
+    pub(super) fn namespace(&mut self, kind: &str) {
+        if let Some(list) = self.config.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut) {
+            list.push(json!({ "type": kind }));
+        }
+    }
+
     pub(super) fn without_mount(&mut self, destination: &str) {
         self.drop_entries("/mounts", "destination", destination);
     }
@@ -153,7 +174,28 @@ impl Case {
         if fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir()) {
             fs::remove_dir(&place).call("rmdir").on(place.display())?;
         }
+        around(&place)?;
         symlink(target, &place).call("symlink").on(place.display())
+    }
+
+    /// Puts a file into the image.
+    ///
+    /// # Errors
+    /// mkdir(2), write(2).
+    pub(super) fn file(&self, place: &str, text: &str) -> Result<()> {
+        let place = self.rootfs().join(place);
+        around(&place)?;
+        fs::write(&place, text).call("write").on(place.display())
+    }
+
+    /// Puts a character device into the image.
+    ///
+    /// # Errors
+    /// mknod(2).
+    pub(super) fn node(&self, place: &str, major: u64, minor: u64) -> Result<()> {
+        let place = self.rootfs().join(place);
+        let mode = Mode::from_bits_truncate(0o666);
+        mknod(&place, SFlag::S_IFCHR, mode, makedev(major, minor)).call("mknod").on(place.display())
     }
 }
 
@@ -163,6 +205,10 @@ fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
 
 pub(super) fn make(place: &Path) -> Result<()> {
     fs::create_dir_all(place).call("mkdir").on(place.display())
+}
+
+fn around(place: &Path) -> Result<()> {
+    place.parent().map_or(Ok(()), make)
 }
 
 pub(super) fn bind(source: &Path, destination: &str, options: &[&str]) -> Value {

@@ -3,13 +3,14 @@
 use std::fs::{self, File, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use super::attacks::{ATTACKS, Attack, Way};
 use super::case::{CANARY, Case, MARKER, WORDS, make};
@@ -141,6 +142,10 @@ impl Lab {
         self.place("runtime")
     }
 
+    pub(super) fn program(&self) -> PathBuf {
+        self.place("program")
+    }
+
     pub(super) fn original(&self) -> &Path {
         &self.original
     }
@@ -155,14 +160,10 @@ impl Lab {
         text.unwrap_or_default().lines().next().unwrap_or("unknown").to_owned()
     }
 
-    /// What is attacked is a copy.
+    /// What is attacked is a copy, and so is the program of the host's that a control overwrites.
     fn renew_runtime(&self) -> Result<()> {
-        let copy = self.runtime();
-        match fs::remove_file(&copy) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).call("unlink"),
-            _ => {}
-        }
-        fs::copy(&self.original, &copy).call("copy").on(self.original.display()).map(drop)
+        renew(&self.original, &self.runtime())?;
+        renew(&self.place("probe"), &self.program())
     }
 
     /// One attack, or its weakened control.
@@ -190,6 +191,7 @@ impl Lab {
             "WORD" => self.word(),
             "SEGMENT" => SEGMENT.to_string(),
             "DISK" => disk(&self.place("node")),
+            "DEVICE" => device(&self.place("node")),
             other => other.to_owned(),
         }
     }
@@ -212,8 +214,16 @@ impl Lab {
         let same = || -> Result<bool> {
             Ok(fs::read(self.runtime()).call("read")? == fs::read(&self.original).call("read")?)
         };
-        if way == Way::Exec && !same()? {
+        if way == Way::Overwrite && !same()? {
             signs.push("the runtime's program was changed".to_owned());
+        }
+        if way == Way::Overwrite
+            && fs::read(self.program()).call("read")? != fs::read(self.place("probe")).call("read")?
+        {
+            signs.push("the program of a process that came in was changed".to_owned());
+        }
+        if fs::metadata(self.place("vol/file")).call("stat")?.uid() != 0 {
+            signs.push("a file of the host has another owner".to_owned());
         }
         let escaped = |evidence| Seen { outcome: Outcome::Escaped, evidence };
         Ok((!signs.is_empty()).then(|| escaped(signs.join("; "))))
@@ -231,19 +241,30 @@ impl Lab {
         }
         write(&self.place("outside/marker"), CANARY)?;
         write(&self.place("fake/sys/net/ipv4/ip_forward"), "0\n")?;
+        let file = self.place("vol/file");
+        fs::remove_file(&file).call("unlink").on(file.display())?;
+        write(&file, "")?;
         match way {
-            Way::Exec => self.renew_runtime(),
+            Way::Overwrite => self.renew_runtime(),
             _ => Ok(()),
         }
     }
 
     /// The runtime with these words, its output in files of the lab.
     pub(super) fn call(&self, words: &[&str], log: &str) -> Result<Command> {
-        let file = |end: &str| File::create(self.place(&format!("{log}.{end}"))).call("open");
+        self.call_with("state", words, log)
+    }
+
+    /// The same with another directory of states.
+    pub(super) fn call_with(&self, state: &str, words: &[&str], log: &str) -> Result<Command> {
         let mut command = Command::new(self.runtime());
-        command.arg("--root").arg(self.place("state")).args(words).current_dir(&self.dir);
-        command.stdin(Stdio::null()).stdout(file("out")?).stderr(file("err")?);
+        command.arg("--root").arg(self.place(state)).args(words).current_dir(&self.dir);
+        command.stdin(Stdio::null()).stdout(self.log(log, "out")?).stderr(self.log(log, "err")?);
         Ok(command)
+    }
+
+    pub(super) fn log(&self, name: &str, end: &str) -> Result<File> {
+        File::create(self.place(&format!("{name}.{end}"))).call("open")
     }
 }
 
@@ -254,6 +275,14 @@ fn mount(source: Option<&str>, place: &Path, kind: Option<&str>, flags: MsFlags)
 
 fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).call("write").on(file.display())
+}
+
+fn renew(original: &Path, copy: &Path) -> Result<()> {
+    match fs::remove_file(copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).call("unlink"),
+        _ => {}
+    }
+    fs::copy(original, copy).call("copy").on(original.display()).map(drop)
 }
 
 pub(super) fn read(file: &Path) -> Result<String> {
@@ -271,17 +300,25 @@ fn leak(place: &Path) -> Result<OwnedFd> {
 
 /// Numbers of the first disk (proc_partitions(5)); of none where not even the lab can open one.
 fn disk(node: &Path) -> String {
-    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
     let text = fs::read_to_string("/proc/partitions").unwrap_or_default();
     let mut lines = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
-        let (major, minor) = (words.next()?.parse::<u32>().ok()?, words.next()?.parse::<u32>().ok()?);
-        Some((major, minor))
+        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     });
-    let Some((major, minor)) = lines.next() else { return String::new() };
-    let device = makedev(major.into(), minor.into());
-    let made = mknod(node, SFlag::S_IFBLK, Mode::S_IRUSR, device).is_ok();
+    let first = lines.next().filter(|numbers| opens(node, SFlag::S_IFBLK, *numbers));
+    first.map_or_else(String::new, |(major, minor)| format!("{major}:{minor}"))
+}
+
+/// A device that no container is given: fuse, loop-control, kmsg, mem (devices.txt).
+fn device(node: &Path) -> String {
+    let first =
+        [(10, 229), (10, 237), (1, 11), (1, 1)].into_iter().find(|it| opens(node, SFlag::S_IFCHR, *it));
+    first.map_or_else(String::new, |(major, minor)| format!("{major}:{minor}"))
+}
+
+fn opens(node: &Path, kind: SFlag, (major, minor): (u64, u64)) -> bool {
+    let made = mknod(node, kind, Mode::S_IRUSR, makedev(major, minor)).is_ok();
     let opened = made && File::open(node).is_ok();
     let removed = !made || fs::remove_file(node).is_ok();
-    if opened && removed { format!("{major}:{minor}") } else { String::new() }
+    opened && removed
 }

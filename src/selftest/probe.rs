@@ -4,27 +4,25 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::case::{CANARY, MARKER, WORDS};
+use super::case::{CANARY, FORGED, MARKER, WORDS};
+use super::{terminals, watch};
 use crate::sys;
 use crate::sys::attempt::{Attempt, attempt};
 
 /// What an attempt came to.
-type Found = std::result::Result<String, String>;
+pub(super) type Found = std::result::Result<String, String>;
 
 /// Runs the probe of this name.
 pub fn run(name: &str, args: &[String]) -> String {
-    // The one attacker that is in no container stays below the lab's directory.
-    let place = match (name, args.get(2)) {
-        ("exchange", Some(lab)) if args.iter().all(|name| name.starts_with(lab.as_str())) => lab.as_str(),
-        ("exchange", _) => return "refused: outside of the lab".to_owned(),
-        _ => "/",
+    let place = match place(name, args) {
+        Some(place) => place,
+        None => return "refused: outside of the lab".to_owned(),
     };
     let words = fs::read_to_string(Path::new(place).join(MARKER)).unwrap_or_default();
     if words != WORDS {
@@ -35,7 +33,7 @@ pub fn run(name: &str, args: &[String]) -> String {
         "write" => writable(args),
         "read" => readable(args),
         "calls" => calls(arg),
-        "block" => block_device(arg),
+        "node" => device(arg, args.get(1).map(String::as_str).unwrap_or_default()),
         "setuid" => setuid(),
         "euid" => euid(),
         "sees" => sees(arg),
@@ -48,8 +46,26 @@ pub fn run(name: &str, args: &[String]) -> String {
         "fills" => fills(arg),
         "inheritable" => inheritable(),
         "masked" => masked(args),
-        "overwrite" => overwrite(),
+        "overwrite" => watch::overwrite(),
+        "borrow" => watch::borrow(arg),
+        "signals" => watch::signals(),
+        "inodes" => inodes(arg),
+        "console" => console(),
+        "pushes" => pushes(),
+        "stdin" => stdin(),
+        "chown" => chown(arg),
+        "rw" => writable_cgroups(arg),
+        "forge" => forge(arg),
+        "launched" => Ok("it was launched".to_owned()),
         "keys" => keys(arg),
+        "witness" => {
+            std::thread::sleep(Duration::from_secs(30));
+            Err("slept".to_owned())
+        }
+        "hook" => touch(arg),
+        "terminal" => terminals::become_the_runtime(args.get(1..).unwrap_or_default())
+            .map(|_| String::new())
+            .map_err(|error| error.to_string()),
         "sleep" => {
             std::thread::sleep(Duration::from_secs(
                 args.first().and_then(|text| text.parse().ok()).unwrap_or(1),
@@ -64,6 +80,19 @@ pub fn run(name: &str, args: &[String]) -> String {
         Err(text) if text.starts_with("absent: ") => text,
         Err(text) => format!("held: {text}"),
     }
+}
+
+/// Where the marker must be. What is in no container stays below the lab's directory.
+fn place<'a>(name: &str, args: &'a [String]) -> Option<&'a str> {
+    let lab = match (name, args) {
+        ("exchange", [_, _, lab]) | ("hook", [_, lab]) | ("witness", [lab]) => lab,
+        ("terminal", [lab, ..]) => lab,
+        ("exchange" | "hook" | "witness" | "terminal", _) => return None,
+        _ => return Some("/"),
+    };
+    let below = |name: &String| name.starts_with(lab.as_str());
+    let named = if name == "terminal" { args.get(..2)? } else { args };
+    named.iter().all(below).then_some(lab.as_str())
 }
 
 /// Opens each for writing, and writes nothing.
@@ -112,6 +141,7 @@ fn calls(name: &str) -> Found {
         "alg" => Attempt::Socket(38, 5),
         "vsock" => Attempt::Socket(40, 1),
         "packet" => Attempt::Socket(17, 3),
+        "clock_settime" => Attempt::ClockSettime,
         segment => Attempt::Shmget(segment.parse().unwrap_or_default()),
     };
     match attempt(call) {
@@ -122,19 +152,20 @@ fn calls(name: &str) -> Found {
     }
 }
 
-/// A node of the disk that holds the host's root, opened for reading, and read not at all.
-fn block_device(numbers: &str) -> Found {
+/// A node of a disk, or of another device of the host's, opened for reading, and read not at all.
+fn device(name: &str, numbers: &str) -> Found {
     use nix::sys::stat::{Mode, SFlag, makedev, mknod};
     let mut numbers = numbers.split(':').filter_map(|number| number.parse::<u64>().ok());
     let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
-        return Err("absent: no disk that the lab can open".to_owned());
+        return Err(format!("absent: no {name} that the lab can open"));
     };
-    let place = Path::new("/tmp/disk");
-    if let Err(errno) = mknod(place, SFlag::S_IFBLK, Mode::from_bits_truncate(0o600), makedev(major, minor)) {
+    let place = Path::new("/tmp/node");
+    let kind = if name == "disk" { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+    if let Err(errno) = mknod(place, kind, Mode::from_bits_truncate(0o600), makedev(major, minor)) {
         return Err(format!("mknod: {errno}"));
     }
     match File::open(place) {
-        Ok(_) => Ok(format!("the disk {major}:{minor} can be opened")),
+        Ok(_) => Ok(format!("the {name} {major}:{minor} can be opened")),
         Err(error) => Err(format!("open: {error}")),
     }
 }
@@ -171,7 +202,7 @@ fn sees(word: &str) -> Found {
     Err("no process of the host".to_owned())
 }
 
-fn pids() -> Vec<u32> {
+pub(super) fn pids() -> Vec<u32> {
     let names = fs::read_dir("/proc").into_iter().flatten().flatten();
     names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
@@ -274,6 +305,88 @@ fn fills(place: &str) -> Found {
     Ok("16 MiB in a tmpfs of 1 MiB".to_owned())
 }
 
+/// Sixteen times as many files as the tmpfs may hold.
+fn inodes(place: &str) -> Found {
+    for made in 0..1024 {
+        if let Err(error) = File::create(Path::new(place).join(format!("file{made}"))) {
+            return Err(format!("{made} files, then: {error}"));
+        }
+    }
+    Ok("1024 files in a tmpfs of 64".to_owned())
+}
+
+/// /dev/console is the container's terminal, or nothing; a link of the image's making leads to what it led to.
+fn console() -> Found {
+    let place = "/dev/console";
+    let is_terminal = |found: &fs::Metadata| {
+        // 136 to 143 (Documentation/admin-guide/devices.txt).
+        found.file_type().is_char_device() && (136..144).contains(&nix::sys::stat::major(found.rdev()))
+    };
+    match fs::symlink_metadata(place) {
+        Err(error) => Err(format!("no console: {error}")),
+        Ok(found) if found.is_symlink() => match fs::metadata(place) {
+            Ok(found) if is_terminal(&found) => Ok("the terminal is bound over what a link names".to_owned()),
+            _ => Err("the console is a link, and no terminal".to_owned()),
+        },
+        Ok(found) if is_terminal(&found) => Err("the console is a terminal".to_owned()),
+        Ok(found) => Ok(format!("the console is no terminal (mode {:o})", found.permissions().mode())),
+    }
+}
+
+/// CVE-2017-5226: a character into the input of the caller's terminal.
+fn pushes() -> Found {
+    use std::os::fd::AsFd;
+    match sys::attempt::push(std::io::stdin().as_fd()) {
+        Ok(()) => Ok("a character was typed on the caller's terminal".to_owned()),
+        Err(Errno::ENOTTY) => Err("stdin is no terminal".to_owned()),
+        Err(errno) => Err(errno.to_string()),
+    }
+}
+
+/// The runtime was started with the null device.
+fn stdin() -> Found {
+    let found = fs::metadata("/proc/self/fd/0").map_err(|error| error.to_string())?;
+    let null = found.file_type().is_char_device() && found.rdev() == nix::sys::stat::makedev(1, 3);
+    if null {
+        Err("stdin is the null device".to_owned())
+    } else {
+        Ok(format!("stdin has mode {:o}", found.mode()))
+    }
+}
+
+fn chown(path: &str) -> Found {
+    match std::os::unix::fs::chown(path, Some(1000), None) {
+        Ok(()) => Err(format!("{path} is another's")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Cgroups at or below a place that are not mounted read-only (proc(5), mountinfo).
+fn writable_cgroups(place: &str) -> Found {
+    let text = fs::read_to_string("/proc/self/mountinfo").map_err(|error| error.to_string())?;
+    let (mut some, mut open) = (0, vec![]);
+    for line in text.lines() {
+        let fields: Vec<_> = line.split(' ').collect();
+        let (Some(point), Some(options)) = (fields.get(4), fields.get(5)) else { continue };
+        let is_cgroup = line.split_once(" - ").is_some_and(|(_, back)| back.starts_with("cgroup"));
+        if is_cgroup && Path::new(point).starts_with(place) {
+            some += 1;
+            open.extend((!options.split(',').any(|option| option == "ro")).then_some(*point));
+        }
+    }
+    match open.first() {
+        Some(first) => Ok(format!("{first} is mounted rw")),
+        None => Err(format!("{some} mounts, all of them ro")),
+    }
+}
+
+/// Writes the line that is looked for into what should be the runtime's log.
+fn forge(path: &str) -> Found {
+    let mut file = OpenOptions::new().append(true).open(path).map_err(|error| error.to_string())?;
+    file.write_all(format!("{FORGED}\n").as_bytes()).map_err(|error| error.to_string())?;
+    Err("written".to_owned())
+}
+
 fn inheritable() -> Found {
     let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
     let set = status.lines().find_map(|line| line.strip_prefix("CapInh:")).unwrap_or_default().trim();
@@ -298,42 +411,6 @@ fn masked(paths: &[String]) -> Found {
         }
     }
     Err("masked".to_owned())
-}
-
-/// CVE-2019-5736: holds on to the program of each process that comes in, and writes to it when it
-/// is executed no more. `/runtime` is there in the weakened container only.
-///
-/// Only to what lies on the lab's own filesystem: what is named as the runtime may execute another program,
-/// which is then the host's.
-fn overwrite() -> Found {
-    let until = Instant::now() + Duration::from_secs(4);
-    let own = fs::metadata("/probe").map_err(|error| error.to_string())?.dev();
-    let of_the_lab = |file: &File| file.metadata().is_ok_and(|found| found.dev() == own);
-    let mut held: Vec<File> = File::open("/runtime").into_iter().collect();
-    let (mut seen, mut foreign) = (held.len(), 0);
-    while Instant::now() < until {
-        for pid in pids() {
-            let link = format!("/proc/{pid}/exe");
-            if fs::read_link(&link)
-                .is_ok_and(|path| path.as_os_str() != "/probe" && !path.as_os_str().is_empty())
-            {
-                let (lab, host): (Vec<_>, Vec<_>) = File::open(&link).into_iter().partition(of_the_lab);
-                held.extend(lab);
-                foreign += host.len();
-            }
-        }
-        seen = seen.max(held.len());
-        held.truncate(64);
-        for file in &held {
-            let again = OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()));
-            if again.is_ok_and(|mut file| file.write_all(b"#!").is_ok()) {
-                return Ok("the runtime's program is overwritten".to_owned());
-            }
-        }
-    }
-    Err(format!(
-        "{seen} programs of others seen, none could be written; {foreign} not of the lab, none tried"
-    ))
 }
 
 /// The session keyring is the lab's.

@@ -30,6 +30,8 @@ pub enum Attempt {
     Swapon,
     /// syslog(2), SYSLOG_ACTION_READ_ALL.
     Syslog,
+    /// clock_settime(2).
+    ClockSettime,
     /// socket(2) of this family and type.
     Socket(u8, u8),
     /// shmget(2) of a segment that is there.
@@ -54,6 +56,7 @@ fn call(attempt: Attempt) -> (libc::c_long, [libc::c_long; 3]) {
         Attempt::UnshareUser => (libc::SYS_unshare, [0x1000_0000, 0, 0]),
         Attempt::Swapon => (libc::SYS_swapon, [NOWHERE, 0, 0]),
         Attempt::Syslog => (libc::SYS_syslog, [3, NOWHERE, 0]),
+        Attempt::ClockSettime => (libc::SYS_clock_settime, [0, NOWHERE, 0]),
         Attempt::Socket(family, kind) => (libc::SYS_socket, [family.into(), kind.into(), 0]),
         Attempt::Shmget(key) => (libc::SYS_shmget, [key.into(), 0, 0]),
     }
@@ -68,6 +71,20 @@ pub fn attempt(attempt: Attempt) -> Result<()> {
     // SAFETY: each pointer argument is null, so the kernel neither reads nor writes memory of ours; a
     // descriptor that it returns is nobody else's and stays open until the probe ends.
     value(unsafe { libc::syscall(number, one, two, three, 0, 0, 0) }).map(drop)
+}
+
+/// TIOCSTI: a character as if it were typed on this terminal.
+///
+/// # Errors
+/// ENOTTY: no terminal. EPERM: not the session's own, or the filter's. EIO: the kernel is set not to do it.
+pub fn push(terminal: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    // asm-generic/ioctls.h, the same on x86_64 and aarch64
+    const TIOCSTI: libc::c_ulong = 0x5412;
+    let character = b'x';
+    // SAFETY: the kernel reads one byte.
+    value(unsafe { libc::syscall(libc::SYS_ioctl, terminal.as_raw_fd(), TIOCSTI, &raw const character) })
+        .map(drop)
 }
 
 /// \[child\] A call by its number, in a child that ends right after. The arguments are no addresses: small
