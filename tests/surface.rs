@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-
-const PINFOLD: &str = env!("CARGO_BIN_EXE_pinfold");
+use support::{Bundle, Dir, PINFOLD};
 
 /// A directory that is gone with its value.
 struct Scratch(PathBuf);
@@ -159,5 +160,75 @@ fn what_is_no_report_is_an_error() {
         let (a, b) = (scratch.0.join("a.json"), scratch.0.join("b.json"));
         let output = pinfold(&["surface", "--diff", a.to_str().unwrap(), b.to_str().unwrap()]);
         assert!(String::from_utf8_lossy(&output.stderr).contains("error"), "{text}");
+    }
+}
+
+/// A host whose policy has profiles; what is mounted over /etc is this test's own.
+const UNDER: &str = r#"
+mkdir -p "$DIR/etc"
+mount -t tmpfs tmpfs "$DIR/etc"
+mkdir "$DIR/etc/upper" "$DIR/etc/work"
+mount -t overlay -o "lowerdir=/etc,upperdir=$DIR/etc/upper,workdir=$DIR/etc/work" overlay /etc
+rm -rf /etc/pinfold; mkdir -m 755 /etc/pinfold
+install -m 644 "$DIR/policy.toml" /etc/pinfold/policy.toml
+# cargo keeps two names of what it builds, and a policy lets no file with two be bound.
+install "$1" "$DIR/pinfold"; shift
+exec "$DIR/pinfold" "$@"
+"#;
+
+const PROFILES: &str = r#"
+version = 1
+[running]
+state_roots = ["DIR/state"]
+[[bind]]
+path = "DIR/pinfold"
+[limits]
+memory = "unlimited"
+swap = "unlimited"
+cpu = "unlimited"
+[profile.plain]
+[profile.timed.limits]
+time = "15s"
+[profile.closed]
+[[profile.closed.bind]]
+path = "/srv"
+"#;
+
+/// The same as a sandbox without any options, which the profile's rules allow; what they forbid is refused.
+#[test]
+fn a_profile_is_looked_at_from_inside() {
+    support::need_root();
+    let dir = Dir::new();
+    dir.write("policy.toml", &PROFILES.replace("DIR", dir.path().to_str().unwrap()));
+    let under = |args: &[&str]| support::run(&mut support::programs::pinfold_after(UNDER, &dir, "", args));
+    let report = under(&["surface", "--profile", "plain", "--json"]).ok().to_owned();
+    assert!(has(&section(&report, "syscalls"), "execve") && !has(&section(&report, "syscalls"), "ptrace"));
+    assert!(section(&report, "capabilities").is_empty());
+    assert!(has(&section(&report, "mounts"), "/run/pinfold-surface"), "{report}");
+    assert_eq!(under(&["surface", "--profile", "timed", "--json"]).ok(), report);
+    for (profile, word) in [("nobody", "profile"), ("closed", "bind.source")] {
+        let ran = under(&["surface", "--profile", profile, "--json"]);
+        assert!(ran.code() == 1 && ran.out.is_empty() && ran.err.contains(word), "{profile}: {ran:?}");
+    }
+    // Without a host's policy there are no profiles.
+    let none = pinfold(&["surface", "--profile", "plain"]);
+    assert!(!none.status.success() && none.stdout.is_empty(), "{none:?}");
+}
+
+/// Nothing has a name that another could open, and what could still be changed is not taken.
+#[test]
+fn the_configuration_is_handed_on_by_a_sealed_descriptor() {
+    support::need_root();
+    let dir = Dir::new();
+    let bundle = Bundle::new(&dir, "bundle", &["true"]);
+    let mut command = Command::new(PINFOLD);
+    command.args(["surface", "--bundle", bundle.text(), "--json"]).env("TMPDIR", dir.join("nothing"));
+    let ran = support::run(&mut command);
+    let report = ran.ok();
+    assert!(section(report, "descriptors").is_empty(), "{report}");
+    for (redirection, word) in [("9<\"$1\"/config.json", "seal"), ("9<&-", "/proc/self/fd/9")] {
+        let script = format!("exec \"$0\" run --bundle \"$1\" --config-fd 9 {} {redirection}", dir.id("c"));
+        let ran = support::run(Command::new("sh").args(["-c", &script, PINFOLD, bundle.text()]));
+        assert!(ran.code() == 1 && ran.err.to_lowercase().contains(word), "{redirection}: {ran:?}");
     }
 }

@@ -18,6 +18,9 @@ pub struct LaunchArgs {
     /// Configuration file instead of the bundle's config.json
     #[arg(short = 'f', long, value_name = "FILE", value_parser = os::<HostPath>())]
     pub config: Option<HostPath>,
+    /// The configuration as an inherited descriptor of a sealed file in memory; for pinfold itself
+    #[arg(long, value_name = "N", hide = true, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(3..))]
+    pub config_fd: Option<u16>,
     /// AF_UNIX socket that receives the terminal's master end
     #[arg(long, value_name = "SOCKET", value_parser = os::<HostPath>())]
     pub console_socket: Option<HostPath>,

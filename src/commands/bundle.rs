@@ -37,9 +37,10 @@ impl Bundle {
     pub fn open(args: &LaunchArgs) -> Result<Self> {
         let path = args.bundle.as_ref().map_or(Path::new("."), |path| path.as_path());
         let dir = open_directory(path).on(path.display()).at("--bundle")?;
-        let text = match &args.config {
-            Some(file) => text_file::read(file.as_path(), CONFIG_LIMIT).at("--config")?,
-            None => read_config(dir.as_fd())?,
+        let text = match (&args.config, args.config_fd) {
+            (Some(file), _) => text_file::read(file.as_path(), CONFIG_LIMIT).at("--config")?,
+            (None, Some(number)) => text_file::read_sealed(number, CONFIG_LIMIT).at("--config-fd")?,
+            (None, None) => read_config(dir.as_fd())?,
         };
         let (spec, warnings) = parse(&text)?;
         let path = absolute(dir.as_fd())?;

@@ -2,10 +2,11 @@
 //! tells it.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::{Value, json};
 
 use super::{bundle, caller, output, text_file};
@@ -17,6 +18,8 @@ use crate::types::HostPath;
 
 /// A report has some ten thousand bytes.
 const LARGEST: usize = 16 << 20;
+/// A profile may want a time limit. A look takes less than a second.
+const TIME: &str = "10s";
 /// Where pinfold is, inside.
 const NAME: &str = "pinfold-surface";
 
@@ -65,17 +68,18 @@ fn of_bundle(global: &Global, path: &Path) -> Result<Surface> {
     let mut config: Value = serde_json::from_slice(&text)
         .map_err(|error| Error::usage(error.to_string()).object("config.json"))?;
     replace_program(&mut config, &own_binary()?)?;
-    let (file, place) = temporary()?;
-    let ran = sys::file::write_all(file.as_fd(), config.to_string().as_bytes())
-        .call("write")
-        .and_then(|()| report(pinfold(global)?.args(of_run(path, &place))));
-    nix::unistd::unlink(&place).call("unlink").on(place.display())?;
-    ran
+    let sealed =
+        sys::shared::sealed_file(c"config.json", &[config.to_string().as_bytes()]).call("memfd_create")?;
+    let inherited = FcntlArg::F_SETFD(FdFlag::empty());
+    fcntl(&sealed, inherited).call("fcntl")?;
+    report(pinfold(global)?.args(of_run(path, sealed.as_fd())))
 }
 
-fn of_run(bundle: &Path, config: &Path) -> [OsString; 6] {
+/// By a descriptor: no name is there, that another could open or exchange.
+fn of_run(bundle: &Path, config: BorrowedFd<'_>) -> [OsString; 6] {
     let id = format!("surface-{}", std::process::id());
-    ["run".into(), "--bundle".into(), bundle.into(), "--config".into(), config.into(), id.into()]
+    let number = config.as_raw_fd().to_string();
+    ["run".into(), "--bundle".into(), bundle.into(), "--config-fd".into(), number.into(), id.into()]
 }
 
 fn replace_program(config: &mut Value, binary: &Path) -> Result<()> {
@@ -105,7 +109,7 @@ fn no_place() -> Error {
 fn of_profile(global: &Global, profile: &str) -> Result<Surface> {
     let binary = own_binary()?;
     let mut command = pinfold(global)?;
-    command.args(["sandbox", "--profile", profile]);
+    command.args(["sandbox", "--profile", profile, "--timeout", TIME]);
     let inside = match binary.starts_with("/usr") {
         true => binary,
         false => {
@@ -134,11 +138,6 @@ fn pinfold(global: &Global) -> Result<Command> {
 
 fn own_binary() -> Result<PathBuf> {
     nix::fcntl::readlink("/proc/self/exe").map(PathBuf::from).call("readlink").on("/proc/self/exe")
-}
-
-fn temporary() -> Result<(OwnedFd, PathBuf)> {
-    let template = std::env::temp_dir().join("pinfold-surface-XXXXXX");
-    nix::unistd::mkstemp(&template).call("mkstemp").on(template.display())
 }
 
 fn report(command: &mut Command) -> Result<Surface> {

@@ -4,7 +4,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+use nix::fcntl::{FcntlArg, OFlag, OpenHow, ResolveFlag, SealFlag, fcntl};
+use nix::sys::stat::Mode;
 
 use super::caller;
 use crate::error::{Call, Context, Error, Result};
@@ -32,6 +33,28 @@ pub fn read_in_root(root: BorrowedFd<'_>, path: &Path, limit: usize) -> Result<O
         Err(nix::errno::Errno::ENOENT) => Ok(None),
         other => read_open(&other.call("openat2").on(path.display())?, limit).on(path.display()).map(Some),
     }
+}
+
+/// Reads an inherited descriptor of a file in memory that nobody can change any more (memfd_create(2), "File
+/// sealing"), and closes it.
+///
+/// # Errors
+/// It is not open, or no such file; larger than the limit.
+pub fn read_sealed(number: u16, limit: usize) -> Result<Vec<u8>> {
+    let link = format!("/proc/self/fd/{number}");
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    // Opened again, so that no number of somebody else's is owned here; the link is this process's own.
+    let file = nix::fcntl::open(link.as_str(), flags, Mode::empty()).call("open").on(&link)?;
+    let seals = fcntl(&file, FcntlArg::F_GET_SEALS)
+        .map(SealFlag::from_bits_retain)
+        .call("fcntl F_GET_SEALS")
+        .on(&link)?;
+    if !seals.contains(SealFlag::F_SEAL_WRITE) {
+        return Err(Error::usage("not sealed").object(&link));
+    }
+    let text = read_open(&file, limit).on(&link)?;
+    nix::unistd::close(i32::from(number)).call("close").on(&link)?;
+    Ok(text)
 }
 
 fn how(resolve: ResolveFlag) -> OpenHow {
