@@ -353,6 +353,36 @@ def show_policy(samples):
             print(f"  {state:<9}{name:<5}{without:9.2f} ms without, {under:.2f} ms under it: {100 * (ratio - 1):+.1f} %")
 
 
+def where(command, rounds, environment=None):
+    """What the contender itself tells of the time that its parts took: medians of (begins, takes) in microseconds."""
+    rows, order = {}, []
+    for _ in range(rounds):
+        ran = subprocess.run(command, env={**ENVIRONMENT, **(environment or {})}, capture_output=True, text=True, check=True)
+        seen = {}
+        for line in ran.stderr.splitlines():
+            word, who, begins, takes, what = (line.split(None, 4) + [""] * 5)[:5]
+            if word != "timing:":
+                continue
+            # Steps of one kind count together: a launch has many mounts.
+            key = (who, what.split()[0]) if who == "child" and environment is None else (who, what)
+            begun, taken, times = seen.get(key, (float(begins), 0.0, 0))
+            seen[key] = (begun, taken + float(takes), times + 1)
+        for key, row in seen.items():
+            if key not in rows:
+                order.append(key)
+            rows.setdefault(key, []).append(row)
+    return [{"who": who, "what": what, "times": rows[who, what][0][2],
+             "begins_us": statistics.median(row[0] for row in rows[who, what]),
+             "takes_us": statistics.median(row[1] for row in rows[who, what])} for who, what in order]
+
+
+def show_where(title, rows):
+    print(f"where the time of {title} goes, microseconds: begins, takes")
+    for row in rows:
+        times = f" x{row['times']}" if row["times"] > 1 else ""
+        print(f"  {row['who']:<7}{row['begins_us']:9.1f}{row['takes_us']:9.1f}  {row['what']}{times}")
+
+
 def contests(rounds, containers):
     runtimes = [PINFOLD, ["crun"], ["runc"]]
     write_bundle("/bundle", ["true"])
@@ -439,6 +469,15 @@ def main():
     show_side_by_side(beside, options.beside)
     report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"]])
     show_memory(report["memory_kib"])
+    write_bundle("/bundle", ["true"])
+    timed = [*PINFOLD, "--trace-timing"]
+    report["where"] = {
+        "run": where([*timed, "run", "--bundle", "/bundle", "bench"], options.rounds),
+        "sandbox": where([*timed, "sandbox", "--", "true"], options.rounds),
+        "floor": where(FLOOR, options.rounds, {"FLOOR_TIMING": "1"}),
+    }
+    for title, rows in report["where"].items():
+        show_where(title, rows)
     report["policy"] = policed(max(options.rounds, options.pairs))
     show_policy(report["policy"])
     json.dump(report, output, indent=2)

@@ -28,6 +28,8 @@ fn program(args: &[OsString]) -> ExitCode {
     if let Some(code) = image::unpack::confine::entered(args) {
         return code;
     }
+    // Engines call `create` for many containers at once. Where the kernel cannot, it needs more memory, no more.
+    let _sparing = args.iter().any(|word| word == "create").then(sys::pages::one_by_one);
     let cli = match cli::parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return commands::failure::of_command_line(args, &error),

@@ -507,6 +507,26 @@ fn a_container_without_a_process_is_created_and_cannot_be_started() {
     }
 }
 
+/// The most that `create` itself needs (getrusage(2), `ru_maxrss`) is bounded by what crun needs, 3.7 MB, and a margin
+/// for how many pages of a file this kernel and filesystem keep together. Without `sys::pages` it is twice that.
+#[test]
+fn create_itself_needs_little_memory() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "true");
+    let id = dir.id("peak");
+    // busybox forks: the size of this test would count as that of a process that it executes itself.
+    let line = r#"exec busybox time -f %M -o "$4" "$0" --root "$1" create --bundle "$2" "$3""#;
+    let peak = dir.text("peak");
+    let mut command = Command::new("busybox");
+    command.args(["sh", "-c", line, support::PINFOLD]).arg(dir.state_root());
+    run(command.args([bundle.text(), &id, &peak])).ok();
+    // It takes what wait4(2) says in KiB for pages.
+    let kib = fs::read_to_string(&peak).unwrap().trim().parse::<u64>().unwrap() / 4;
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    assert!((1024..4608).contains(&kib), "{kib} KiB");
+    dir.assert_nothing_left();
+}
+
 /// A container may wait for long: of pinfold's own code hardly anything stays in memory (smaps, proc_pid_smaps(5)),
 /// with a filter in front of the waiting too.
 #[test]

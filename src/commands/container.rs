@@ -25,7 +25,7 @@ use crate::plan::{Hook, Plan};
 use crate::policy::{Request, Verb};
 use crate::resolve::{self, Surroundings};
 use crate::state::{BindIdentity, BindKind, ContainerKind, Phase, Process, Status};
-use crate::timing;
+use crate::{sys, timing};
 
 /// How the container goes on when its first process is assembled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,17 @@ pub fn tell_caller(args: &LaunchArgs, child: &Assembled) -> Result<()> {
     match &args.pid_file {
         Some(path) => pid_file::write(path.as_path(), child.pid).at("--pid-file"),
         None => Ok(()),
+    }
+}
+
+impl Life {
+    /// One part of the work is done, and its code is not needed again: `create` gives back what it has read of
+    /// its own program, so that the most it needs is what one part takes. Where the kernel cannot, it needs
+    /// more memory and nothing else. The other verbs do without, as it costs page faults.
+    pub(super) fn part_is_over(self) {
+        if self == Self::Created {
+            let _kept = sys::pages::give_back();
+        }
     }
 }
 
@@ -78,6 +89,7 @@ pub struct Container<'g> {
 pub fn make<'g>(global: &'g Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container<'g>> {
     timing::ended("host");
     let mut bundle = Bundle::open(args)?;
+    life.part_is_over();
     timing::ended("configuration");
     preserved::tell(&mut bundle.spec);
     let mut draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
@@ -153,6 +165,7 @@ impl Launching<'_> {
             ..wishes.asked(request(judge, args, bundle, annotations, life)?)
         };
         let mut judged = judge.launch(draft, bundle.dir.as_fd(), &asked, trail)?;
+        life.part_is_over();
         timing::ended("objects, policy");
         if life == Life::Created && judged.draft.process.is_none() {
             let maps = judged.draft.id_maps.as_ref().or(judged.draft.joined_maps.as_ref());
@@ -235,6 +248,7 @@ impl Launching<'_> {
         ending.planned(&mut finished, home.made(), home.path(), self.host.facts.landlock_abi)?;
         timing::ended("plan");
         trail.intent(Some(&finished.plan), Need::AsRequired)?;
+        self.life.part_is_over();
         let bundle = self.bundle;
         let mut at_hooks = |child: &Assembled, list: &[Hook]| {
             entry.update(|state| {

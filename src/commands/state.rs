@@ -6,7 +6,7 @@ use super::output;
 use crate::cli::{Global, ListArgs, ListFormat, StateArgs};
 use crate::error::{ExitCode, Result};
 use crate::state::oci::{self, OciState};
-use crate::state::{ContainerDir, State, Status};
+use crate::state::{ContainerDir, State, StateRoot, Status};
 
 /// Prints the state of one container.
 ///
@@ -26,28 +26,23 @@ pub fn run(global: &Global, args: &StateArgs) -> Result<ExitCode> {
 /// The state root cannot be read.
 pub fn list(global: &Global, args: &ListArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
-    let mut rows = vec![];
     let mut host = None;
-    for id in root.ids()? {
-        // An entry that ends while it is looked at is not listed.
-        let Ok(dir) = root.open_container(&id) else { continue };
-        if let Ok(seen) = observe(&dir, &mut host) {
-            rows.push((id, seen));
-        }
-    }
     let text = match (args.quiet, args.format) {
-        (true, _) => rows.iter().map(|(id, _)| format!("{id}\n")).collect(),
+        // Their names alone: how they are takes twice the time.
+        (true, _) => each(&root, |dir| dir.load().map(|_| format!("{}\n", dir.id())))?.concat(),
         (false, ListFormat::Json) => {
-            let rows: Vec<_> = rows.into_iter().map(|(_, seen)| seen).collect();
-            format!("{}\n", oci::list_json(&rows)?)
+            format!("{}\n", oci::list_json(&each(&root, |dir| observe(dir, &mut host))?)?)
         }
-        (false, ListFormat::Table) => {
-            let rows: Vec<_> = rows.into_iter().map(|(_, seen)| seen).collect();
-            oci::list_table(&rows)
-        }
+        (false, ListFormat::Table) => oci::list_table(&each(&root, |dir| observe(dir, &mut host))?),
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of each container; an entry that ends while it is looked at is left out.
+fn each<T>(root: &StateRoot, mut seen: impl FnMut(&ContainerDir) -> Result<T>) -> Result<Vec<T>> {
+    let look = |id: &String| root.open_container(id).and_then(|dir| seen(&dir)).ok();
+    Ok(root.ids()?.iter().filter_map(look).collect())
 }
 
 fn observe(dir: &ContainerDir, host: &mut Option<Host>) -> Result<OciState> {
