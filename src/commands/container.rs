@@ -258,14 +258,14 @@ impl Launching<'_> {
             hooks::at_create(list, &entry.state()?, bundle.dir.as_fd(), child.interrupts())
         };
         let plan = &mut finished.plan;
-        let child = ending.with_keeper(self.life, |keeping| {
+        let mut child = ending.with_keeper(self.life, |keeping| {
             home.launch(|place| {
                 let at_go: &mut launch::AtGo<'_> = &mut || gate.pass();
                 launch::assemble_with(plan, place, Company { at_hooks: &mut at_hooks, at_go, keeping })
             })
         })?;
         OciEnding::close_streams(&mut finished.plan);
-        entry.update(|state| {
+        let recorded = entry.update(|state| {
             state.init = Process::of(child.pid)?;
             state.keeper = child.keeper().map(Process::of).transpose()?.flatten();
             state.phase = Phase::Created;
@@ -273,13 +273,18 @@ impl Launching<'_> {
             state.binds = bound.map(|bound| identity(&bound.destination, &bound.source)).collect();
             state.root = root;
             Ok(())
-        })?;
-        if self.life == Life::Created {
-            // Its program waits for `start`, which looks again.
-            gate.started();
-            tell_caller(self.args, &child)?;
-        }
+        });
+        recorded.and_then(|()| self.waits(&child, gate)).map_err(|error| child.fail(error))?;
         Ok((finished.plan, child))
+    }
+
+    /// After `create` its program waits for `start`, which looks at the gate again.
+    fn waits(&self, child: &Assembled, gate: &mut Gate) -> Result<()> {
+        if self.life != Life::Created {
+            return Ok(());
+        }
+        gate.started();
+        tell_caller(self.args, child)
     }
 
     fn surroundings(

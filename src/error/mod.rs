@@ -130,6 +130,14 @@ impl Error {
         self
     }
 
+    /// What went wrong besides, after the hint that there may be.
+    #[must_use]
+    pub fn besides(mut self, text: &str) -> Self {
+        self.0.hint =
+            Some(self.hint_text().map_or_else(|| text.to_owned(), |hint| format!("{hint}; {text}")));
+        self
+    }
+
     /// The step of the child's list in which it happened.
     #[must_use]
     pub fn step(mut self, step: impl Into<String>) -> Self {

@@ -10,6 +10,7 @@ mod id_maps;
 mod keeper;
 mod labels;
 mod net_devices;
+mod net_node;
 mod netlink;
 mod inspect;
 mod relay;

@@ -20,7 +20,9 @@ const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 /// linux/if_link.h
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_NET_NS_FD: u16 = 28;
 /// linux/if_addr.h
 const IFA_FLAGS: u16 = 8;
@@ -49,6 +51,10 @@ pub(super) struct Link {
     pub index: i32,
     pub name: String,
     pub up: bool,
+    /// The largest packet, in bytes.
+    mtu: Vec<u8>,
+    /// What it is called on its medium.
+    address: Vec<u8>,
 }
 
 /// An address of a device as the kernel told it, for another namespace.
@@ -85,6 +91,22 @@ impl Rtnetlink {
         let fd = namespace.as_raw_fd().to_ne_bytes();
         let attributes = [(IFLA_NET_NS_FD, fd.to_vec()), (IFLA_IFNAME, c_bytes(name))];
         self.ask(RTM_SETLINK, NLM_F_ACK, &link_header(index, 0, 0), &attributes).map(drop)
+    }
+
+    /// Gives a device that is down the packet size and the link address of another look at it.
+    pub(super) fn make_like(&self, now: &Link, before: &Link) -> Result<(), Errno> {
+        let mut changed = vec![];
+        for (kind, now, before) in
+            [(IFLA_MTU, &now.mtu, &before.mtu), (IFLA_ADDRESS, &now.address, &before.address)]
+        {
+            if now != before {
+                changed.push((kind, before.clone()));
+            }
+        }
+        match changed.is_empty() {
+            true => Ok(()),
+            false => self.ask(RTM_SETLINK, NLM_F_ACK, &link_header(now.index, 0, 0), &changed).map(drop),
+        }
     }
 
     /// Takes a device up.
@@ -193,10 +215,12 @@ fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
 
 fn link(body: &[u8]) -> Option<Link> {
     let all = attributes(body.get(LINK..)?);
-    let (_, name) = all.iter().find(|(kind, _)| *kind == IFLA_IFNAME)?;
-    let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
+    let told = |wanted| all.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
+    let name = String::from_utf8_lossy(told(IFLA_IFNAME)?).trim_end_matches('\0').to_owned();
     let up = u32::from_ne_bytes(at(body, 8)?) & IFF_UP != 0;
-    Some(Link { index: i32::from_ne_bytes(at(body, 4)?), name, up })
+    let own = |kind| told(kind).map(<[u8]>::to_vec).unwrap_or_default();
+    let index = i32::from_ne_bytes(at(body, 4)?);
+    Some(Link { index, name, up, mtu: own(IFLA_MTU), address: own(IFLA_ADDRESS) })
 }
 
 /// An address of this device that moves with it.
@@ -258,7 +282,9 @@ mod tests {
         assert_eq!(message.len() % 4, 0);
         let two = [message.clone(), message].concat();
         let (kind, body, after) = split(&two).unwrap();
-        assert_eq!((kind, link(body)), (16, Some(Link { index: 7, name: "eth0".to_owned(), up: true })));
+        let (mtu, address) = (vec![1], vec![]);
+        let read = Link { index: 7, name: "eth0".to_owned(), up: true, mtu, address };
+        assert_eq!((kind, link(body)), (16, Some(read)));
         assert_eq!(split(after).map(|(kind, _, after)| (kind, after.len())), Some((16, 0)));
         for length in 0..HEADER {
             assert!(split(&two[..length]).is_none());

@@ -14,6 +14,7 @@ use meet::{go, meet};
 
 use super::inspect::Seen;
 use super::keeper::{Keeper, Keeping};
+use super::net_devices::Lent;
 use super::supervise::ENDING;
 use super::watch::{self, Watcher};
 use super::{Channel, failure, id_maps, scheduling};
@@ -53,6 +54,8 @@ pub struct Assembled {
     watcher: Option<Watcher>,
     /// What ends all of it when its time is up, and its launcher is gone.
     keeper: Option<Keeper>,
+    /// The network devices that are the host's again if the launch fails.
+    lent: Option<Lent>,
     /// How many stages have passed the launch on.
     followed: usize,
     released: bool,
@@ -67,6 +70,7 @@ impl Assembled {
     /// The child lives on by itself from here.
     pub fn release(&mut self) {
         self.released = true;
+        self.lent = None;
         if let Some(keeper) = &mut self.keeper {
             keeper.release();
         }
@@ -120,17 +124,29 @@ impl Assembled {
         });
     }
 
+    /// What was lent to a launch that fails, and would end with it, is the host's again.
+    #[must_use]
+    pub fn fail(&mut self, error: Error) -> Error {
+        match self.lent.take() {
+            Some(mut lent) => lent.give_back(error),
+            None => error,
+        }
+    }
+
     /// Waits until the program's own process has executed.
     ///
     /// # Errors
     /// What the records say: the end of the pipe alone is no success.
-    pub fn await_exec(&self, plan: &Plan) -> Result<()> {
+    pub fn await_exec(&mut self, plan: &Plan) -> Result<()> {
         let mut byte = [0_u8; 1];
-        self.wait_for(self.started.as_fd())?;
-        sys::file::read(self.started.as_fd(), &mut byte).call("read")?;
+        let waited = self.wait_for(self.started.as_fd());
+        let read = waited.and_then(|()| sys::file::read(self.started.as_fd(), &mut byte).call("read"));
         timing::ended("execve");
         self.tell_times(plan);
-        executed(plan, &self.records)
+        read.and_then(|_| executed(plan, &self.records)).map_err(|error| self.fail(error))?;
+        // runtime.md: from here on they are the container's, and go where its namespace goes.
+        self.lent = None;
+        Ok(())
     }
 }
 
@@ -344,6 +360,7 @@ fn clone_and_meet<'a>(
         interrupts,
         watcher: None,
         keeper: None,
+        lent: None,
         followed: 0,
         released: false,
     };
@@ -362,7 +379,13 @@ fn clone_and_meet<'a>(
     }
     let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
     let seen = if checks > 1 { Seen::Status } else { Seen::All };
-    while !meet(plan, &mut assembled, &mut checks, seen, &mut around)? {}
+    loop {
+        match meet(plan, &mut assembled, &mut checks, seen, &mut around) {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(error) => return Err(assembled.fail(error)),
+        }
+    }
     assembled.tell_times(plan);
     Ok(assembled)
 }

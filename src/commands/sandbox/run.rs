@@ -144,7 +144,7 @@ fn in_cgroup(
     let before = counters(cgroup)?;
     asked.degraded.extend(trail.intent(Some(&finished.plan), Need::AsRequired)?);
     reporter.surroundings(std::mem::take(&mut finished.bound), cgroup_name, asked.degraded.clone());
-    let child = launch::assemble(&mut finished.plan, cgroup, &mut || gate.pass())?;
+    let mut child = launch::assemble(&mut finished.plan, cgroup, &mut || gate.pass())?;
     // The program's ends of the pipes live on in the child alone.
     pipes::close_streams(&mut finished.plan);
     if args.life.name.is_some() {

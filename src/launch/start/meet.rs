@@ -51,7 +51,7 @@ pub(super) fn meet(
     match (length, word) {
         (_, [word]) if *word == Meeting::Hooks as u8 => {
             // The hooks find the devices in their place, as under runc.
-            net_devices::move_all(&plan.parent.net_devices, child)?;
+            child.lent = net_devices::move_all(&plan.parent.net_devices, child)?;
             if !plan.parent.runtime_hooks.is_empty() {
                 (around.at_hooks)(child, &plan.parent.runtime_hooks)?;
             }
