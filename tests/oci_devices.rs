@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use support::{Bundle, Dir};
@@ -119,6 +120,132 @@ fn in_a_user_namespace_devices_are_the_hosts_and_work() {
         let ran = bundle.run(&dir, &dir.id("user"));
         assert!(ran.code() == 1 && ran.err.contains("/linux/devices/0/path"), "{device}: {ran:?}");
     }
+    dir.assert_nothing_left();
+}
+
+/// What an image may have at /dev/ptmx, and what becomes of it.
+enum Ptmx {
+    Replaced,
+    /// The launch fails with this, and nothing is changed.
+    Refused(&'static str),
+}
+
+#[test]
+fn ptmx_is_that_of_the_containers_own_devpts_whatever_the_image_has_there() {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let dir = Dir::new();
+    let canary = dir.write("canary", "as it was");
+    let node = |place: &Path, kind: SFlag, number| {
+        mknod(place, kind, Mode::from_bits_truncate(0o666), number).unwrap();
+    };
+    let rows: &[(&str, Ptmx, &dyn Fn(&Path))] = &[
+        ("nothing", Ptmx::Replaced, &|_| {}),
+        ("a file", Ptmx::Replaced, &|place| fs::write(place, "x").unwrap()),
+        ("a hard link", Ptmx::Replaced, &|place| fs::hard_link(&canary, place).unwrap()),
+        ("a device", Ptmx::Replaced, &|place| node(place, SFlag::S_IFCHR, makedev(1, 5))),
+        ("the host's ptmx", Ptmx::Replaced, &|place| node(place, SFlag::S_IFCHR, makedev(5, 2))),
+        ("a fifo", Ptmx::Replaced, &|place| node(place, SFlag::S_IFIFO, 0)),
+        ("a link out", Ptmx::Replaced, &|place| symlink(&canary, place).unwrap()),
+        ("a link up", Ptmx::Replaced, &|place| symlink("../../../canary", place).unwrap()),
+        ("a link to a directory", Ptmx::Replaced, &|place| symlink("/", place).unwrap()),
+        ("a loop", Ptmx::Replaced, &|place| symlink("ptmx", place).unwrap()),
+        ("the right link", Ptmx::Replaced, &|place| symlink("pts/ptmx", place).unwrap()),
+        ("a longer link", Ptmx::Replaced, &|place| symlink("pts/ptmx/../".repeat(30), place).unwrap()),
+        ("an empty directory", Ptmx::Replaced, &|place| fs::create_dir(place).unwrap()),
+        ("a directory", Ptmx::Refused("ENOTEMPTY"), &|place| {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join("file"), "x").unwrap();
+        }),
+    ];
+    for user_namespace in [false, true] {
+        for (what, becomes, make) in rows {
+            let name = what.replace(|letter: char| !letter.is_alphanumeric(), "-");
+            let script = "readlink /dev/ptmx; stat -L -c %t:%T /dev/ptmx; exec 5<>/dev/ptmx; ls /dev/pts";
+            let mut bundle = bundle(&dir, &format!("{name}-{user_namespace}"), script);
+            bundle.edit(|config| {
+                config["mounts"].as_array_mut().unwrap().retain(|mount| mount["destination"] != "/dev");
+                if user_namespace {
+                    own_ids(config);
+                }
+            });
+            let place = bundle.rootfs().join("dev/ptmx");
+            fs::create_dir_all(bundle.rootfs().join("dev")).unwrap();
+            make(&place);
+            let ran = bundle.run(&dir, &dir.id("ptmx"));
+            match becomes {
+                Ptmx::Replaced => {
+                    assert_eq!(ran.ok(), "pts/ptmx\n5:2\n0\nptmx\n", "{what}: {ran:?}");
+                    assert_eq!(fs::read_link(&place).unwrap(), Path::new("pts/ptmx"), "{what}");
+                }
+                Ptmx::Refused(word) => {
+                    assert!(ran.code() == 1 && ran.err.contains(word), "{what}: {ran:?}");
+                    assert_eq!(fs::read(place.join("file")).unwrap(), b"x");
+                }
+            }
+            assert_eq!(fs::read(&canary).unwrap(), b"as it was", "{what}");
+        }
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn ptmx_is_no_device_and_no_mount_of_the_configuration() {
+    let dir = Dir::new();
+    let ptmx = json!({"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2});
+    for user_namespace in [false, true] {
+        let mut bundle = bundle(&dir, &format!("device-{user_namespace}"), "readlink /dev/ptmx");
+        bundle.edit(|config| {
+            config["linux"]["devices"] = json!([ptmx]);
+            if user_namespace {
+                own_ids(config);
+            }
+        });
+        assert_eq!(bundle.run(&dir, &dir.id("device")).ok(), "pts/ptmx\n");
+    }
+    // Of what is mounted there nobody knows whose pseudoterminals it makes.
+    let mut bundle = bundle(&dir, "mount", "true");
+    let file = dir.write("file", "as it was");
+    bundle.edit(|config| {
+        let mount = json!({"destination": "/dev/ptmx", "source": file, "options": ["bind"]});
+        config["mounts"].as_array_mut().unwrap().push(mount);
+    });
+    let ran = bundle.run(&dir, &dir.id("mount"));
+    assert!(
+        ran.code() == 1 && ran.err.contains("EBUSY") && ran.err.contains("mounted at this path"),
+        "{ran:?}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), b"as it was");
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn a_closed_dev_that_has_the_right_link_is_left_alone() {
+    let dir = Dir::new();
+    let mut bundle = bundle(&dir, "closed", "readlink /dev/ptmx");
+    let dev = dir.mkdir("dev");
+    for (name, major, minor) in
+        [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)]
+    {
+        let number = nix::sys::stat::makedev(major, minor);
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+        nix::sys::stat::mknod(&dev.join(name), nix::sys::stat::SFlag::S_IFCHR, mode, number).unwrap();
+    }
+    for name in ["fd", "stdin", "stdout", "stderr", "core", "ptmx"] {
+        symlink("pts/ptmx", dev.join(name)).unwrap();
+    }
+    // The image's own /dev is a link.
+    fs::remove_dir(bundle.rootfs().join("dev")).unwrap();
+    symlink("/closed", bundle.rootfs().join("dev")).unwrap();
+    bundle.edit(|config| {
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
+        mounts.push(json!({"destination": "/closed", "source": dev, "options": ["bind", "ro"]}));
+    });
+    assert_eq!(bundle.run(&dir, &dir.id("closed")).ok(), "pts/ptmx\n");
+    fs::remove_file(dev.join("ptmx")).unwrap();
+    symlink("/dev/pts/ptmx", dev.join("ptmx")).unwrap();
+    let ran = bundle.run(&dir, &dir.id("closed"));
+    assert!(ran.code() == 1 && ran.err.contains("EROFS") && ran.err.contains("ptmx"), "{ran:?}");
     dir.assert_nothing_left();
 }
 

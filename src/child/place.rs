@@ -8,10 +8,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::Done;
 use crate::plan::{Made, Target, TargetKind};
 use crate::sys;
+
+/// How often a name is taken again from who takes it meanwhile.
+const REPLACEMENTS: u32 = 8;
+/// Room for the text of a link that pinfold makes.
+const LINK_TEXT: usize = 64;
 
 /// Opens a path inside the root; links are followed in-root.
 ///
@@ -167,6 +173,10 @@ pub(super) fn make(root: BorrowedFd<'_>, made: &Made) -> Done {
             let (parent, name) = parent_of(root, target)?;
             existing_is_fine(nix::unistd::symlinkat(text.as_c_str(), parent.as_fd(), name))
         }
+        Made::OnlyLink(target, text) => {
+            let (parent, name) = parent_of(root, target)?;
+            replace_by_link(parent.as_fd(), name, text)
+        }
         Made::Device { target, file_type, rdev, mode, owner } => {
             let (parent, name) = parent_of(root, target)?;
             let kind = SFlag::from_bits_truncate(*file_type);
@@ -198,6 +208,51 @@ fn same_device(parent: BorrowedFd<'_>, name: &CStr, file_type: u32, rdev: u64) -
     match stat.mode & libc::S_IFMT == file_type && stat.rdev == rdev {
         true => Ok(()),
         false => Err(Errno::EEXIST),
+    }
+}
+
+/// A link, in place of whatever has its name: of a link that stands there nobody asks where it
+/// leads. EBUSY: a mount does. ENOTEMPTY: a directory that is not empty.
+fn replace_by_link(parent: BorrowedFd<'_>, name: &CStr, text: &CStr) -> Done {
+    for _ in 0..REPLACEMENTS {
+        match nix::unistd::symlinkat(text, parent, name) {
+            Err(Errno::EEXIST) if is_link(parent, name, text)? => return Ok(()),
+            Err(Errno::EEXIST) => remove(parent, name)?,
+            made => return made,
+        }
+    }
+    Err(Errno::EEXIST)
+}
+
+/// Whether a link stands there and says this: then nothing has to change, which a read-only root
+/// would refuse.
+fn is_link(parent: BorrowedFd<'_>, name: &CStr, text: &CStr) -> Result<bool, Errno> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
+        .resolve(ResolveFlag::RESOLVE_BENEATH);
+    let found = match nix::fcntl::openat2(parent, name, how) {
+        Err(Errno::ENOENT) => return Ok(false),
+        found => found?,
+    };
+    let mut buffer = [0; LINK_TEXT];
+    match sys::directory::readlink_empty(found.as_fd(), &mut buffer) {
+        Ok(says) => Ok(says == text),
+        // No link, or a longer one.
+        Err(Errno::ENOENT | Errno::EINVAL | Errno::ENAMETOOLONG) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// One name of a directory: unlinkat(2) follows nothing, and empties nothing.
+fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Done {
+    let removed = match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::EISDIR) => unlinkat(parent, name, UnlinkatFlags::RemoveDir),
+        other => other,
+    };
+    match removed {
+        // Another launch in the same root was faster.
+        Err(Errno::ENOENT) => Ok(()),
+        other => other,
     }
 }
 

@@ -327,6 +327,8 @@ fn devices(list: Option<&[LinuxDevice]>) -> Result<Vec<DraftDevice>> {
     for (index, device) in list.unwrap_or_default().iter().enumerate() {
         devices.push(one_device(device, &format!("/linux/devices/{index}"))?);
     }
+    // A link to that of the container's own devpts, as under runc: engines list the host's devices.
+    devices.retain(|device| device.path.as_os_str() != "/dev/ptmx");
     for (path, major, minor) in DEFAULT_DEVICES {
         if !devices.iter().any(|device| device.path.as_os_str() == *path) {
             devices.push(DraftDevice {

@@ -112,6 +112,8 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
             "the container's user namespace has no such id"
         }
         (Step::Make(_) | Step::Mount { .. }, Errno::EEXIST) => "another file is at this path",
+        (Step::Make(_), Errno::EBUSY) => "something is mounted at this path, where a link has to be",
+        (Step::Make(_), Errno::ENOTEMPTY) => "a directory with files is at this path, where a link has to be",
         (Step::ExecLabel { .. }, Errno::ENOENT) => {
             "no such AppArmor profile is loaded, or the kernel has no such module"
         }

@@ -205,7 +205,7 @@ impl Made {
     /// Where it is made.
     pub fn target(&self) -> &super::Target {
         match self {
-            Self::Directory(target, _) | Self::Link(target, _) => target,
+            Self::Directory(target, _) | Self::Link(target, _) | Self::OnlyLink(target, _) => target,
             Self::File { target, .. } | Self::Device { target, .. } => target,
         }
     }
@@ -217,6 +217,9 @@ impl Made {
                 format!("file {mode:04o} {}:{} {} bytes", owner.0, owner.1, content.len())
             }
             Self::Link(_, text) => format!("link -> {}", text.to_string_lossy()),
+            Self::OnlyLink(_, text) => {
+                format!("link -> {}, in place of what is there", text.to_string_lossy())
+            }
             Self::Device { file_type, rdev, mode, owner, .. } => {
                 format!("device {file_type:#o} {rdev:#x} {mode:04o} {}:{}", owner.0, owner.1)
             }

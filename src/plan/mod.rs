@@ -295,6 +295,8 @@ pub enum Made {
     },
     /// A symbolic link: where, and what it says.
     Link(Target, CString),
+    /// The same, in place of what stands there.
+    OnlyLink(Target, CString),
     /// A device node: mknod(2).
     Device {
         /// Where.

@@ -25,6 +25,8 @@ pub(super) fn make_devices(list: &mut List, draft: &Draft, nodes: Vec<Option<Pin
         let target = Target::new(Path::new(path), TargetKind::File)?;
         list.add("", Step::Make(Made::Link(target, c_string(text)?)));
     }
+    let target = Target::new(Path::new(PTMX.0), TargetKind::File)?;
+    list.add("", Step::Make(Made::OnlyLink(target, c_string(PTMX.1)?)));
     Ok(())
 }
 
@@ -51,14 +53,17 @@ fn make(list: &mut List, device: &DraftDevice) -> Result<()> {
     Ok(())
 }
 
-/// runtime-linux.md "Dev symbolic links", and ptmx.
+/// runtime-linux.md "Dev symbolic links".
 const DEV_LINKS: &[(&str, &str)] = &[
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
     ("/dev/stdout", "/proc/self/fd/1"),
     ("/dev/stderr", "/proc/self/fd/2"),
-    ("/dev/ptmx", "pts/ptmx"),
 ];
+
+/// config-linux.md "Default Devices": whatever the root has there, pseudoterminals come from
+/// the container's own devpts.
+const PTMX: (&str, &str) = ("/dev/ptmx", "pts/ptmx");
 
 /// runc has it, and names it in no document.
 const OCI_LINKS: &[(&str, &str)] = &[("/dev/core", "/proc/kcore")];
