@@ -377,17 +377,21 @@ fn clone_and_meet<'a>(
         assembled.watch(plan, around.ending)?;
         timing::ended("watcher");
     }
-    let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
-    let seen = if checks > 1 { Seen::Status } else { Seen::All };
-    loop {
-        match meet(plan, &mut assembled, &mut checks, seen, &mut around) {
-            Ok(true) => break,
-            Ok(false) => {}
-            Err(error) => return Err(assembled.fail(error)),
-        }
-    }
+    meet_all(plan, &mut assembled, &mut around).map_err(|error| assembled.fail(error))?;
     assembled.tell_times(plan);
     Ok(assembled)
+}
+
+/// One meeting after the other, up to the last.
+fn meet_all(
+    plan: &mut Plan,
+    assembled: &mut Assembled,
+    around: &mut Around<'_, '_, '_, '_, '_>,
+) -> Result<()> {
+    let mut checks = plan.steps.iter().filter(|at| matches!(at.step, Step::MeetForCheck)).count();
+    let seen = if checks > 1 { Seen::Status } else { Seen::All };
+    while !meet(plan, assembled, &mut checks, seen, around)? {}
+    Ok(())
 }
 
 /// The next child is born in these namespaces; returned are those that this process was in.
