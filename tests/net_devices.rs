@@ -175,12 +175,15 @@ const ENTER: &str = "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); cd $1; exec n
 const ACCOUNT: &str = "{ ip -o link | sed 's/^[0-9]*: //; s/ qdisc .*link/ link/; s/link-netnsid .*//' | sort; \
                        ip -o address show up scope global | sed 's/^[0-9]*: //' | sort; }";
 
+/// The field and a word of the error, and what leads to it.
+type Row<'a> = (&'a str, &'a str, &'a dyn Fn(&mut Bundle));
+
 #[test]
 fn a_launch_that_fails_after_the_move_gives_the_devices_back() {
     let dir = Dir::new();
     // What was changed in there is not kept either.
     let alter = "'ip link set eth0 down; ip link set eth0 name other mtu 1300 address 02:00:00:00:00:01'; ";
-    let rows: [(&str, &str, &dyn Fn(&mut Bundle)); 5] = [
+    let rows: [Row<'_>; 5] = [
         ("/hooks/createRuntime/0", "exit", &|bundle| add_hook(&dir, bundle, "createRuntime", "exit 9")),
         ("/hooks/createRuntime/0", "exit", &|bundle| {
             let script = format!("{}{alter}", ENTER.replace("exec ", "")) + "exit 9";

@@ -130,6 +130,9 @@ enum Ptmx {
     Refused(&'static str),
 }
 
+/// What is there, what becomes of it, and how it is made.
+type Row<'a> = (&'a str, Ptmx, &'a dyn Fn(&Path));
+
 #[test]
 fn ptmx_is_that_of_the_containers_own_devpts_whatever_the_image_has_there() {
     use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -138,7 +141,7 @@ fn ptmx_is_that_of_the_containers_own_devpts_whatever_the_image_has_there() {
     let node = |place: &Path, kind: SFlag, number| {
         mknod(place, kind, Mode::from_bits_truncate(0o666), number).unwrap();
     };
-    let rows: &[(&str, Ptmx, &dyn Fn(&Path))] = &[
+    let rows: &[Row<'_>] = &[
         ("nothing", Ptmx::Replaced, &|_| {}),
         ("a file", Ptmx::Replaced, &|place| fs::write(place, "x").unwrap()),
         ("a hard link", Ptmx::Replaced, &|place| fs::hard_link(&canary, place).unwrap()),
