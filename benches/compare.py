@@ -301,42 +301,56 @@ def policy_text():
 
 
 def policed(rounds):
-    """The same launch without a policy, under one, and under what it compiles to: seconds, in an order that turns."""
+    """The same launch without a policy, under one, under what it compiles to, and with the audit log too: seconds, in
+    an order that turns."""
     if not os.path.isdir("/etc/pinfold"):
         os.mkdir("/etc/pinfold", 0o755)
+    os.makedirs("/var/log", exist_ok=True)
     os.makedirs(f"/srv/{GRANTS - 1:03}", exist_ok=True)
 
     def change(config):
         config["mounts"].append({"destination": "/work", "type": "bind", "source": f"/srv/{GRANTS - 1:03}",
                                  "options": ["rbind", "rw", "nosuid", "nodev"]})
 
+    def ready(state, text, compiled):
+        """Writes, for later, the files of a state."""
+        with open("/etc/pinfold/policy.toml", "w") as file:
+            file.write(text)
+        if compiled:
+            subprocess.run([*PINFOLD, "policy", "compile"], check=True, stdout=subprocess.DEVNULL)
+        names = ["policy.toml", *(["policy.compiled"] if compiled else [])]
+        for name in names:
+            os.rename(f"/etc/pinfold/{name}", f"/etc/pinfold/{state}.{name}")
+        return names
+
     write_bundle("/bundle", ["true"], change)
-    with open("/etc/pinfold/ready", "w") as file:
-        file.write(policy_text())
     command = [*PINFOLD, "run", "--bundle", "/bundle", "bench"]
-    os.rename("/etc/pinfold/ready", "/etc/pinfold/policy.toml")
-    subprocess.run([*PINFOLD, "policy", "compile"], check=True, stdout=subprocess.DEVNULL)
-    for name in ("toml", "compiled"):
-        os.rename(f"/etc/pinfold/policy.{name}", f"/etc/pinfold/ready.{name}")
-    states = {"absent": [], "text": ["toml"], "compiled": ["toml", "compiled"]}
+    states = {
+        "absent": [],
+        "text": ready("text", policy_text(), False),
+        "compiled": ready("compiled", policy_text(), True),
+        "audited": ready("audited", policy_text() + "[audit]\n", True),
+    }
     samples = {state: [] for state in states}
 
     def once(state):
         for name in states[state]:
-            os.rename(f"/etc/pinfold/ready.{name}", f"/etc/pinfold/policy.{name}")
+            os.rename(f"/etc/pinfold/{state}.{name}", f"/etc/pinfold/{name}")
         try:
             return measure(command)
         finally:
             for name in states[state]:
-                os.rename(f"/etc/pinfold/policy.{name}", f"/etc/pinfold/ready.{name}")
+                os.rename(f"/etc/pinfold/{name}", f"/etc/pinfold/{state}.{name}")
 
     for turn in range(rounds + 1):
         order = list(states)
-        order = order[turn % 3 :] + order[: turn % 3]
+        order = order[turn % len(order) :] + order[: turn % len(order)]
         round_ = {state: once(state) for state in order}
         if turn:  # the first warms the caches
             for state, sample in round_.items():
                 samples[state].append(sample)
+    if not os.path.exists("/var/log/pinfold/audit.jsonl"):
+        raise Failed("the audit log was not written")
     return samples
 
 
@@ -344,8 +358,8 @@ def show_policy(samples):
     def median(state, column):
         return statistics.median(sample[column] for sample in samples[state])
 
-    print(f"policy of 200 rules, {len(samples['absent'])} rounds")
-    for state in ("text", "compiled"):
+    print(f"policy of 200 rules, {len(samples['absent'])} rounds; audited: compiled, and the audit log")
+    for state in ("text", "compiled", "audited"):
         for column, name in enumerate(("wall", "cpu")):
             pairs = zip(samples["absent"], samples[state])
             ratio = statistics.median(pair[1][column] / pair[0][column] for pair in pairs)

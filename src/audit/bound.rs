@@ -13,28 +13,29 @@ const LARGEST: usize = super::record::LONGEST - 1024;
 const SPARE: [&str; 6] = ["judged", "argv", "changes", "binds", "verdict", "caller"];
 
 /// Cuts what is too long.
-pub fn bound(mut body: Map<String, Value>) -> Map<String, Value> {
+pub fn bound(body: &mut Map<String, Value>) {
     let told = body.shift_remove("altered").unwrap_or_default();
     let told = told.as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut altered: Vec<String> = told.map(str::to_owned).collect();
-    for (key, value) in &mut body {
-        cut(value, key, &mut altered);
+    for (key, value) in body.iter_mut() {
+        cut(value, &Way { before: None, word: key, index: 0 }, &mut altered);
     }
-    for key in SPARE {
-        if size(&body) <= LARGEST {
+    // Nearly every record is far from too much, and need not be written to know it.
+    let is_short = body.iter().map(|(key, value)| 6 * key.len() + most(value)).sum::<usize>() <= LARGEST;
+    for key in if is_short { &[][..] } else { &SPARE } {
+        if size(body) <= LARGEST {
             break;
         }
-        if let Some(value) = body.get_mut(key).filter(|value| !value.is_null()) {
+        if let Some(value) = body.get_mut(*key).filter(|value| !value.is_null()) {
             *value = Value::Null;
             altered.retain(|place| !place.starts_with(key));
-            altered.push(key.to_owned());
+            altered.push((*key).to_owned());
         }
     }
     if !altered.is_empty() {
         altered.truncate(LONGEST_LIST);
         body.insert("altered".to_owned(), json!(altered));
     }
-    body
 }
 
 /// As it is written in the end: every letter beyond ASCII as an escape of six bytes or twelve.
@@ -43,25 +44,52 @@ fn size(body: &Map<String, Value>) -> usize {
     json.chars().map(|letter| if letter.is_ascii() { 1 } else { 6 * letter.len_utf16() }).sum()
 }
 
-fn cut(value: &mut Value, place: &str, altered: &mut Vec<String>) {
+/// At least what it is as JSON: a byte becomes at most six, and around each value there are a few.
+fn most(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 6 * text.len() + 4,
+        Value::Array(list) => list.iter().map(most).sum::<usize>() + 4,
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| 6 * key.len() + 4 + most(value)).sum::<usize>() + 4
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 32,
+    }
+}
+
+/// Where a value stands: told only where it is cut.
+struct Way<'a> {
+    before: Option<&'a Self>,
+    /// Its key; empty in a list.
+    word: &'a str,
+    index: usize,
+}
+
+impl Way<'_> {
+    fn text(&self) -> String {
+        let own = if self.word.is_empty() { self.index.to_string() } else { self.word.to_owned() };
+        self.before.map_or(own.clone(), |before| format!("{}/{own}", before.text()))
+    }
+}
+
+fn cut(value: &mut Value, way: &Way<'_>, altered: &mut Vec<String>) {
     match value {
         Value::String(text) if text.len() > LONGEST_TEXT => {
             let end = (0..=LONGEST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.truncate(end);
-            altered.push(place.to_owned());
+            altered.push(way.text());
         }
         Value::Array(list) => {
             if list.len() > LONGEST_LIST {
                 list.truncate(LONGEST_LIST);
-                altered.push(place.to_owned());
+                altered.push(way.text());
             }
             for (index, entry) in list.iter_mut().enumerate() {
-                cut(entry, &format!("{place}/{index}"), altered);
+                cut(entry, &Way { before: Some(way), word: "", index }, altered);
             }
         }
         Value::Object(map) => {
             for (key, entry) in map.iter_mut() {
-                cut(entry, &format!("{place}/{key}"), altered);
+                cut(entry, &Way { before: Some(way), word: key, index: 0 }, altered);
             }
         }
         _ => {}
@@ -74,7 +102,9 @@ mod tests {
     use crate::audit::record::{Head, LONGEST, seal};
 
     fn record(value: Value) -> Map<String, Value> {
-        bound(value.as_object().unwrap().clone())
+        let mut body = value.as_object().unwrap().clone();
+        bound(&mut body);
+        body
     }
 
     #[test]

@@ -38,21 +38,22 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be opened, trusted, locked in time or written.
-    pub fn append(&self, kind: &str, body: Map<String, Value>) -> Result<()> {
-        let body = bound(body);
+    pub fn append(&self, kind: &str, body: &mut Map<String, Value>) -> Result<()> {
+        bound(body);
+        let fields = record::fields(body)?;
         let line = match &self.file {
-            Some(place) => self.to_file(place, kind, &body)?,
+            Some(place) => self.to_file(place, kind, &fields)?,
             // Without a chain: the journal has a seal of its own (journalctl(1), "--setup-keys").
-            None => record::seal(&Head::nothing(), &dated(kind, &body))?.0,
+            None => record::seal_fields(&Head::nothing(), &dated(kind, &fields)).0,
         };
         match self.journald {
-            true => to_journal(kind, &body, &line),
+            true => to_journal(kind, body, &line),
             false => Ok(()),
         }
     }
 
-    fn to_file(&self, place: &Place, kind: &str, body: &Map<String, Value>) -> Result<String> {
-        let (log, line) = appended(place, (kind, body)).on(place.path().display())?;
+    fn to_file(&self, place: &Place, kind: &str, fields: &str) -> Result<String> {
+        let (log, line) = appended(place, (kind, fields)).on(place.path().display())?;
         if self.durable {
             // Outside of the lock: what was written before is synced with it.
             log.file.sync_all().call("fsync").on(place.path().display())?;
@@ -63,15 +64,13 @@ impl Log {
 }
 
 /// Under the lock: of two records the later one was written later, unless somebody set the clock.
-fn dated(kind: &str, body: &Map<String, Value>) -> Map<String, Value> {
-    let mut dated = Map::new();
-    dated.insert("time".to_owned(), rfc3339::now().into());
-    dated.insert("kind".to_owned(), kind.into());
-    dated.extend(body.clone());
-    dated
+fn dated(kind: &str, fields: &str) -> String {
+    let comma = if fields.is_empty() { "" } else { "," };
+    format!("\"time\":\"{}\",\"kind\":\"{kind}\"{comma}{fields}", rfc3339::now())
 }
 
-type Body<'a> = (&'a str, &'a Map<String, Value>);
+/// The kind, and the fields as JSON.
+type Body<'a> = (&'a str, &'a str);
 
 fn appended(place: &Place, body: Body<'_>) -> Result<(LogFile, String)> {
     let calm = Undisturbed::enter()?;
@@ -91,7 +90,7 @@ fn appended(place: &Place, body: Body<'_>) -> Result<(LogFile, String)> {
 
 fn under_the_lock(
     log: &LogFile,
-    (kind, body): Body<'_>,
+    (kind, fields): Body<'_>,
     calm: &Undisturbed,
     deadline: Deadline,
 ) -> Result<String> {
@@ -104,7 +103,7 @@ fn under_the_lock(
     if let Some(torn) = &found.torn {
         head = close(log, torn, &head, calm)?;
     }
-    let (line, _) = record::seal(&head, &dated(kind, body))?;
+    let (line, _) = record::seal_fields(&head, &dated(kind, fields));
     write(log, line.as_bytes(), calm)?;
     Ok(line)
 }
@@ -125,7 +124,7 @@ fn begin(log: &LogFile, calm: &Undisturbed, deadline: Deadline) -> Result<Head> 
             before = head;
         }
     }
-    let (line, head) = record::seal(&before, &dated("start", &body))?;
+    let (line, head) = record::seal_fields(&before, &dated("start", &record::fields(&body)?));
     write(log, line.as_bytes(), calm)?;
     Ok(head)
 }
@@ -133,7 +132,8 @@ fn begin(log: &LogFile, calm: &Undisturbed, deadline: Deadline) -> Result<Head> 
 /// What is torn stays: a record says how much it is, and that it was there.
 fn close(log: &LogFile, torn: &Torn, head: &Head, calm: &Undisturbed) -> Result<Head> {
     let body = json!({"torn_bytes": torn.bytes, "torn_sha256": torn.digest});
-    let (line, next) = record::seal(head, &dated("gap", body.as_object().unwrap_or(&Map::new())))?;
+    let fields = record::fields(body.as_object().unwrap_or(&Map::new()))?;
+    let (line, next) = record::seal_fields(head, &dated("gap", &fields));
     let end = if torn.ends_line { "" } else { "\n" };
     write(log, format!("{end}{line}").as_bytes(), calm)?;
     Ok(next)

@@ -82,14 +82,26 @@ pub enum Line {
 /// # Errors
 /// None in practice: serde_json.
 pub fn seal(before: &Head, body: &Map<String, Value>) -> Result<(String, Head)> {
+    Ok(seal_fields(before, &fields(body)?))
+}
+
+/// The same of what [`fields`] made.
+pub fn seal_fields(before: &Head, fields: &str) -> (String, Head) {
     let seq = before.seq.saturating_add(1);
+    let mut line =
+        format!("{{\"format\":{FORMAT_VERSION},\"seq\":{seq},\"prev\":\"{}\",{fields}", before.hash);
+    let hash = digest(line.as_bytes());
+    line.extend([",\"hash\":\"", &hash, "\"}\n"]);
+    (line, Head { seq, hash })
+}
+
+/// A body as JSON in ASCII, without its braces.
+///
+/// # Errors
+/// None in practice: serde_json.
+pub fn fields(body: &Map<String, Value>) -> Result<String> {
     let json = serde_json::to_string(body).map_err(|error| Error::internal(error.to_string()))?;
-    let inner = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
-    let start =
-        format!("{{\"format\":{FORMAT_VERSION},\"seq\":{seq},\"prev\":\"{}\",{}", before.hash, ascii(inner));
-    let hash = digest(start.as_bytes());
-    let line = format!("{start},\"hash\":\"{hash}\"}}\n");
-    Ok((line, Head { seq, hash }))
+    Ok(ascii(json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default()))
 }
 
 /// What one line is, without its end.

@@ -274,14 +274,17 @@ impl<'g> Trail<'g> {
             self.asked.insert("seccomp_digest".to_owned(), json!(seccomp_digest(plan)));
         }
         let mut body = self.named();
-        body.extend(self.asked.clone());
-        match log.append("intent", body) {
-            Ok(()) => {
-                self.begun = true;
-                Ok(None)
-            }
-            Err(error) if rules.required && need == Need::AsRequired => Err(refused(&error, rules.line)),
-            Err(error) => {
+        body.extend(std::mem::take(&mut self.asked));
+        let Err(error) = log.append("intent", &mut body) else {
+            self.begun = true;
+            return Ok(None);
+        };
+        let refused = (rules.required && need == Need::AsRequired).then(|| refused(&error, rules.line));
+        // The outcome has all of it where no intent could be written.
+        self.asked = body;
+        match refused {
+            Some(refused) => Err(refused),
+            None => {
                 self.degraded(&error);
                 Ok(Some(format!("audit log: {error}")))
             }
@@ -341,7 +344,7 @@ impl<'g> Trail<'g> {
             "outcome": {"kind": how, "exit_code": null, "signal": null},
             "peaks": counters.map(Peaks::of), "oom_kills": counters.and_then(|counters| counters.oom_kill),
         });
-        if let Err(error) = log.append("outcome", body.as_object().cloned().unwrap_or_default()) {
+        if let Err(error) = log.append("outcome", &mut body.as_object().cloned().unwrap_or_default()) {
             self.degraded(&error);
         }
     }
@@ -354,7 +357,7 @@ impl<'g> Trail<'g> {
             body.extend(self.asked.clone());
         }
         body.extend(more.as_object().cloned().unwrap_or_default());
-        if let Err(error) = log.append(kind, body) {
+        if let Err(error) = log.append(kind, &mut body) {
             self.degraded(&error);
         }
     }

@@ -19,7 +19,5 @@ pub fn digest(plan: &Plan) -> String {
     for argument in plan.program.argv.strings() {
         hasher.update(argument.as_bytes_with_nul());
     }
-    let bytes = hasher.finalize();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", hasher.finalize())
 }
