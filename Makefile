@@ -35,7 +35,7 @@ help:
 	@echo 'make vm-selinux only those in the virtual machine that enforces SELinux'
 	@echo 'make soak       races, random kills and sequences of launches, ten times as many'
 	@echo 'make faults     every system call of a launch failing in turn, and the table of what it came to'
-	@echo 'make escape     attacks on RUNTIME=PATH, or on this pinfold; make escape-peers: on runc and crun, new and old'
+	@echo 'make escape     attacks on RUNTIME=PATH, or on this pinfold; make escape-peers: on runc, crun and youki'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      comparison with crun, runc, bubblewrap, umoci and tar'
 	@echo 'make install    binary, man pages, completions; PREFIX=$(PREFIX) DESTDIR= BINARY='
@@ -100,7 +100,7 @@ escape:
 
 # The same on those of Debian sid, and on those of Debian 12 as controls.
 escape-peers:
-	tests/setup.sh peers old
+	tests/setup.sh peers youki old
 	cargo build --profile release-fast --locked
 	tests/escape/peers.sh $(FAST)
 
@@ -109,7 +109,7 @@ fuzz:
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 bench: build
-	tests/setup.sh host peers
+	tests/setup.sh host peers youki
 	benches/run.sh $(RELEASE)
 	benches/unpack.sh "$$(cargo test --release --target $(TARGET) --test unpack --locked --no-run --message-format json | \
 		jq -r 'select(.profile.test? and .target.name == "unpack") | .executable')"

@@ -25,6 +25,8 @@ ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin"}
 PINFOLD = ["/opt/pinfold"]
 # The same container by bare system calls: benches/floor.c.
 FLOOR = ["/opt/floor", "/bundle/rootfs", "/bin/true"]
+# Not where it was not built.
+YOUKI = []
 # What `pinfold sandbox` shows by default, as far as bwrap has it: no limits, no seccomp, no Landlock.
 BWRAP = (
     "bwrap --unshare-all --new-session --die-with-parent --cap-drop ALL --clearenv --ro-bind /usr /usr "
@@ -398,7 +400,7 @@ def show_where(title, rows):
 
 
 def contests(rounds, containers):
-    runtimes = [PINFOLD, ["crun"], ["runc"]]
+    runtimes = [PINFOLD, ["crun"], ["runc"], *YOUKI]
     write_bundle("/bundle", ["true"])
     yield "run", contest([*([*r, "run", "--bundle", "/bundle", "bench"] for r in runtimes), FLOOR], rounds)
     write_bundle("/sleeping", ["sleep", "100000"])
@@ -446,7 +448,7 @@ def machine():
         "cpus": len(os.sched_getaffinity(0)),
         "memory_mib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
         "load": os.getloadavg(),
-        "versions": {name_of(c): version(c) for c in (PINFOLD, ["crun"], ["runc"], ["bwrap"])},
+        "versions": {name_of(c): version(c) for c in (PINFOLD, ["crun"], ["runc"], ["bwrap"], *YOUKI)},
     }
 
 
@@ -471,6 +473,7 @@ def main():
     output = open(options.json, "w")
     call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     enter(options.root)
+    YOUKI.extend([["youki"]] if os.path.exists("/usr/bin/youki") else [])
     report = {"machine": machine(), "rounds": options.rounds, "contests": {}}
     print(f"{report['machine']['cpu']}, {report['machine']['cpus']} processors, Linux {report['machine']['kernel']}")
     for title, outcome in contests(options.rounds, options.containers):
@@ -478,10 +481,10 @@ def main():
         report["contests"][title] = result
         show(title, result)
     write_bundle("/bundle", ["true"])
-    beside = {name_of(r): side_by_side(r, options.beside) for r in (PINFOLD, ["crun"], ["runc"])}
+    beside = {name_of(r): side_by_side(r, options.beside) for r in (PINFOLD, ["crun"], ["runc"], *YOUKI)}
     report["side_by_side"] = beside
     show_side_by_side(beside, options.beside)
-    report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"]])
+    report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"], *YOUKI])
     show_memory(report["memory_kib"])
     write_bundle("/bundle", ["true"])
     timed = [*PINFOLD, "--trace-timing"]

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Brings a Debian 12 machine with Rust to the state that the tests and benchmarks need.
 #
-#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [old] [registry] [images]     (none: host, vm, guest and clients)
+#   tests/setup.sh [host] [vm] [guest] [clients] [peers] [youki] [old] [registry] [images]     (none: host, vm, guest and clients)
 #
 #   host    packages that the tests call, by apt, on this machine
 #   vm      the test VM's kernel, unpacked into target/vm/kernel; nothing is installed
@@ -12,6 +12,7 @@
 #   images  mmdebstrap, which the recipe of an image calls
 #   peers   crun, runc and bubblewrap of Debian sid with sid's libc, unpacked into target/peers/sid;
 #           umoci and skopeo in a tree of their own, target/peers/images
+#   youki   youki of crates.io, built without libseccomp and systemd, beside the runtimes of Debian sid
 #   old     crun and runc of Debian 12, whose weaknesses are published and fixed since, into target/peers/old
 #
 # It may be run as often as wanted: what is there already costs no network access and no time.
@@ -185,6 +186,17 @@ fetch_peers() {
     fetch "$folder" sid "${peer_packages[@]}"
 }
 
+# Of crates.io, which has no binaries; its filters and its systemd driver would want C libraries.
+fetch_youki() {
+    local program=$target/peers/sid/usr/bin/youki
+    [ -x "$program" ] && return
+    fetch_peers
+    echo 'setup: building youki 0.7.0'
+    quietly cargo install --quiet --locked --version 0.7.0 --no-default-features --features v1,v2 \
+        --root "$target/peers/youki" youki
+    install "$target/peers/youki/bin/youki" "$program"
+}
+
 fetch_image_tools() {
     local folder=$target/peers/images
     [ -d "$folder" ] && return
@@ -294,9 +306,10 @@ for part in "$@"; do
         fetch_peers
         fetch_image_tools
         ;;
+    youki) fetch_youki ;;
     old) fetch_old ;;
     registry) fetch_registry ;;
     images) install_packages mmdebstrap ;;
-    *) die "unknown part: $part (host, vm, guest, clients, peers, old, registry, images)" ;;
+    *) die "unknown part: $part (host, vm, guest, clients, peers, youki, old, registry, images)" ;;
     esac
 done
