@@ -2,8 +2,8 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# Seconds per fuzz target, for `make fuzz`.
-FUZZ_SECONDS ?= 60
+# Seconds per fuzz target, for `make fuzz`; SECONDS=N says the same.
+FUZZ_SECONDS ?= $(or $(SECONDS),60)
 # Multiplies the swaps of bind sources: 25 launches of 16 mounts each; launches through each client.
 SWAPS ?= 25
 CLIENT_SWAPS ?= 300

@@ -59,6 +59,10 @@ fn received(bytes: &[u8], descriptors: usize, room: usize) {
 /// Only the pids that are open are filled in.
 fn state(bytes: &[u8]) {
     let Ok(state) = serde_json::from_slice::<Value>(bytes) else { return };
+    if has_fraction(&state) {
+        // No state has one, and serde_json reads them to the last digit but one.
+        return;
+    }
     let agent = Agent { path: "/".into(), state: state.clone() };
     let mut said: Value = serde_json::from_str(&agent.message(7)).unwrap();
     for pointer in ["/pid", "/state/pid"] {
@@ -68,6 +72,15 @@ fn state(bytes: &[u8]) {
         }
     }
     assert_eq!(said, state);
+}
+
+fn has_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(values) => values.iter().any(has_fraction),
+        Value::Object(fields) => fields.values().any(has_fraction),
+        _ => false,
+    }
 }
 
 /// The receiver gets every byte, and the descriptor once.
