@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource  # noqa: F401 (os.wait4 needs it, and it cannot be found after the pivot)
+import signal
 import statistics
 import subprocess
 import sys
@@ -23,9 +24,11 @@ MNT_DETACH = 2
 ENVIRONMENT = {"PATH": "/usr/bin:/usr/sbin"}
 
 PINFOLD = ["/opt/pinfold"]
+# Seconds after which a contender is ended, and takes no further part.
+PATIENCE = 30
 # The same container by bare system calls: benches/floor.c.
 FLOOR = ["/opt/floor", "/bundle/rootfs", "/bin/true"]
-# Not where it was not built.
+# Not where it was not built. In `run` alone: now and then it does not come back.
 YOUKI = []
 # What `pinfold sandbox` shows by default, as far as bwrap has it: no limits, no seccomp, no Landlock.
 BWRAP = (
@@ -65,11 +68,14 @@ def measure(command, leaves_container=False):
     begin = time.perf_counter()
     child = spawn(command, null, errors)
     cpu, status = 0.0, None
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.alarm(PATIENCE)
     while status is None:
         # Orphans are reaped at once, as an init does: who waits for their end does not wait for this program.
         pid, ended, usage = os.wait4(-1, 0)
         cpu += cpu_of(usage)
         status = ended if pid == child else None
+    signal.alarm(0)
     wall = time.perf_counter() - begin
     cpu += reap_orphans(os.WNOHANG if leaves_container else 0)
     text = os.pread(errors, 4096, 0).decode(errors="replace")
@@ -155,7 +161,14 @@ def contest(contenders, rounds, leaves_container=False):
     for turn in range(rounds):
         for place in range(len(taking_part)):
             command = taking_part[(turn + place) % len(taking_part)]
-            samples[name_of(command)].append(measure(command, leaves_container))
+            name = name_of(command)
+            if name not in samples:
+                continue
+            try:
+                samples[name].append(measure(command, leaves_container))
+            except Failed as error:
+                failures[name] = f"round {turn}: {error}"
+                del samples[name]
     return {"samples": samples, "failures": failures}
 
 
@@ -400,9 +413,9 @@ def show_where(title, rows):
 
 
 def contests(rounds, containers):
-    runtimes = [PINFOLD, ["crun"], ["runc"], *YOUKI]
+    runtimes = [PINFOLD, ["crun"], ["runc"]]
     write_bundle("/bundle", ["true"])
-    yield "run", contest([*([*r, "run", "--bundle", "/bundle", "bench"] for r in runtimes), FLOOR], rounds)
+    yield "run", contest([*([*r, "run", "--bundle", "/bundle", "bench"] for r in [*runtimes, *YOUKI]), FLOOR], rounds)
     write_bundle("/sleeping", ["sleep", "100000"])
     yield from lives(runtimes, rounds).items()
     with Sleeping(runtimes) as sleeping:
@@ -481,10 +494,10 @@ def main():
         report["contests"][title] = result
         show(title, result)
     write_bundle("/bundle", ["true"])
-    beside = {name_of(r): side_by_side(r, options.beside) for r in (PINFOLD, ["crun"], ["runc"], *YOUKI)}
+    beside = {name_of(r): side_by_side(r, options.beside) for r in (PINFOLD, ["crun"], ["runc"])}
     report["side_by_side"] = beside
     show_side_by_side(beside, options.beside)
-    report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"], *YOUKI])
+    report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"]])
     show_memory(report["memory_kib"])
     write_bundle("/bundle", ["true"])
     timed = [*PINFOLD, "--trace-timing"]
