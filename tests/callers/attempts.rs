@@ -25,11 +25,18 @@ use Option_::{Names, Plain};
 pub const OPTIONS: &[Option_] = &[
     Names("", &["root", "policy", "log", "report-dir"]),
     // `criu` is taken and never looked at.
-    Plain("", &["log-format", "debug", "systemd-cgroup", "cgroup-manager", "rootless", "criu"]),
+    Plain(
+        "",
+        &["log-format", "debug", "systemd-cgroup", "cgroup-manager", "rootless", "trace-timing", "criu"],
+    ),
     Names("create", &["bundle", "config", "console-socket", "pid-file", "pidfd-socket"]),
-    Plain("create", &["id", "preserve-fds", "no-pivot", "no-new-keyring"]),
+    // `config-fd` is open already, and a sealed file in memory or nothing.
+    Plain("create", &["id", "config-fd", "preserve-fds", "no-pivot", "no-new-keyring"]),
     Names("run", &["bundle", "config", "console-socket", "pid-file", "pidfd-socket"]),
-    Plain("run", &["id", "preserve-fds", "no-pivot", "no-new-keyring", "detach", "keep", "no-subreaper"]),
+    Plain(
+        "run",
+        &["id", "config-fd", "preserve-fds", "no-pivot", "no-new-keyring", "detach", "keep", "no-subreaper"],
+    ),
     Names("exec", &["process", "pid-file", "console-socket", "pidfd-socket"]),
     // `cwd` and `cgroup` are of the container.
     Plain(
