@@ -26,7 +26,7 @@ const MOST: u64 = 20_000;
 
 fn budget() -> Duration {
     let count = std::env::var("PINFOLD_TEST_COUNT").ok().and_then(|count| count.parse().ok());
-    Duration::from_secs(count.unwrap_or(1))
+    Duration::from_secs(count.unwrap_or(3))
 }
 
 /// The seeds of a target, by name.
