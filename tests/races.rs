@@ -6,12 +6,13 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use support::{Bundle, Dir, Ran, Running, await_that, count, start};
+use support::{Bundle, Dir, Ran, Running, await_that, count, run, start};
 
 /// Starts all lines at once and waits for them.
 fn at_once(dir: &Dir, lines: &[Vec<&str>]) -> Vec<Ran> {
@@ -132,6 +133,20 @@ fn a_first_process_that_died_by_itself_is_a_stopped_container() {
             assert!(ran.code() == 1 && ran.err.contains(words), "{ran:?}");
         }
         dir.pinfold(&["delete", &id]).ok();
+    }
+    dir.assert_nothing_left();
+}
+
+/// On one processor, so that the program goes on before pinfold does: now and then it has ended when it is recorded.
+#[test]
+fn a_named_sandbox_may_end_at_once() {
+    let dir = Dir::new();
+    for round in 0..60 * count() {
+        let name = dir.id(&format!("short-{round}"));
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", "nice", "-n", "19", env!("CARGO_BIN_EXE_pinfold"), "--root"]);
+        command.arg(dir.state_root()).args(["sandbox", "--name", &name, "--", "sh", "-c", "exit 7"]);
+        assert_eq!(run(&mut command).code(), 7);
     }
     dir.assert_nothing_left();
 }

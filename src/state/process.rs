@@ -27,6 +27,17 @@ impl Process {
         Ok(Stat::of(pid)?.filter(Stat::lives).map(|stat| Self { pid, start_time: stat.start_time }))
     }
 
+    /// A child that nobody has waited for yet, whether it lives or has ended: until then no other process gets
+    /// its number.
+    ///
+    /// # Errors
+    /// It is no such child; /proc.
+    pub fn of_child(pid: i32) -> Result<Self> {
+        let stat =
+            Stat::of(pid)?.ok_or_else(|| Error::internal("a child that is not in /proc").object(pid))?;
+        Ok(Self { pid, start_time: stat.start_time })
+    }
+
     /// The calling process.
     pub fn current() -> Result<Self> {
         let pid = Pid::this().as_raw();
@@ -149,6 +160,7 @@ mod tests {
         let exited = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
         nix::sys::wait::waitid(pid, exited).unwrap();
         assert!(!process.lives().unwrap(), "still a zombie");
+        assert_eq!(Process::of_child(process.pid).unwrap(), process);
         child.wait().unwrap();
         assert!(!process.lives().unwrap(), "reaped");
     }

@@ -47,8 +47,8 @@ struct Asked {
     draft: Draft,
     /// The objects that were judged; the Plan takes them.
     facts: Facts,
-    /// The configuration that a further program of the sandbox goes by.
-    kept: Vec<u8>,
+    /// The configuration that a further program of the sandbox goes by, where one can come.
+    kept: Option<Vec<u8>>,
     id_range: Option<IdRange>,
     image: Option<RunImage>,
     degraded: Vec<String>,
@@ -132,7 +132,9 @@ fn decide(
     let mut degraded = request.degraded;
     draft.limits = spec::limits(args, host, &mut degraded);
     refuse_degraded(args, &degraded)?;
-    let kept = keep::configuration(&request.spec, request.filter.as_deref())?;
+    let kept = (args.life.name.is_some() || args.life.detach)
+        .then(|| keep::configuration(&request.spec, request.filter.as_deref()))
+        .transpose()?;
     let cwd = super::host::open_cwd()?;
     let asked = asks(args, host, judge, bundle::absolute(cwd.as_fd())?, &degraded)?;
     let (Judged { draft, mut facts }, decided) = match args.life.explain {

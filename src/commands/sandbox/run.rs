@@ -44,8 +44,8 @@ pub(super) fn run(
     let new = NewEntry { audit: trail.op(), ..new_entry(&id, host, &asked, args, group.as_ref())? };
     let entry = Entry::make(global, host, new, trail)?;
     timing::ended("entry");
-    if args.life.name.is_some() || args.life.detach {
-        entry.save_config(&asked.kept)?;
+    if let Some(kept) = &asked.kept {
+        entry.save_config(kept)?;
     }
     let cgroup = match judge.still_room().and_then(|()| make_cgroup(host, &asked, group.as_ref())) {
         Ok(cgroup) => cgroup,
@@ -232,8 +232,8 @@ fn start_detached(
 
 /// The entry of a sandbox that other verbs work on: its init, and the program beside it.
 fn record(entry: &Entry, child: &launch::Assembled) -> Result<Process> {
-    let gone = || Error::setup("the sandbox ended at once");
-    let init = Process::of(child.pid)?.ok_or_else(gone)?;
+    // It may have ended already.
+    let init = Process::of_child(child.pid)?;
     let program = entry::first_child(child.pid)?;
     entry.update(|state| {
         state.init = Some(init);
