@@ -1,7 +1,7 @@
 //! Lines of an audit log → findings, and bodies → lines: what is sealed is read back, and no change of a
 //! sealed log goes unseen.
 
-use pinfold::audit::{Checked, Finding, Head, Line, Verifier, digest, read_line, seal};
+use pinfold::audit::{Body, Checked, Finding, Head, Line, Verifier, digest, fields, read_line, seal};
 use serde_json::{Map, Value, json};
 
 pub fn audit(bytes: &[u8]) {
@@ -49,10 +49,12 @@ fn sealed(bytes: &[u8]) {
     let own = ["format", "seq", "prev", "hash"];
     let mut body: Map<_, _> = body.into_iter().filter(|(key, _)| !own.contains(&key.as_str())).collect();
     body.insert("kind".to_owned(), "intent".into());
+    let judged = body.shift_remove("judged").map(|judged| judged.to_string());
+    let body = fields(&Body { fields: body, judged }).unwrap();
     let mut head = Head::nothing();
     let mut log = vec![];
     for _ in 0..3 {
-        let (line, next) = seal(&head, &body).unwrap();
+        let (line, next) = seal(&head, &body);
         let inside = line.strip_suffix('\n').unwrap();
         assert!(inside.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
         let Line::Sealed(read) = read_line(inside.as_bytes()) else { panic!("{line}") };

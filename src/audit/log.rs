@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::bound::bound;
 use super::file::{LogFile, Place};
 use super::journald;
 use super::limit::Undisturbed;
 use super::lock::{Deadline, Sharing, hold};
-use super::record::{self, Head};
+use super::record::{self, Body, Head};
 use super::tail::{Torn, tail};
 use crate::error::{Call, Context, Error, Result};
 use crate::state::rfc3339;
@@ -38,16 +38,16 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be opened, trusted, locked in time or written.
-    pub fn append(&self, kind: &str, body: &mut Map<String, Value>) -> Result<()> {
+    pub fn append(&self, kind: &str, body: &mut Body) -> Result<()> {
         bound(body);
         let fields = record::fields(body)?;
         let line = match &self.file {
             Some(place) => self.to_file(place, kind, &fields)?,
             // Without a chain: the journal has a seal of its own (journalctl(1), "--setup-keys").
-            None => record::seal_fields(&Head::nothing(), &dated(kind, &fields)).0,
+            None => record::seal(&Head::nothing(), &dated(kind, &fields)).0,
         };
         match self.journald {
-            true => to_journal(kind, body, &line),
+            true => to_journal(kind, &body.fields, &line),
             false => Ok(()),
         }
     }
@@ -70,9 +70,9 @@ fn dated(kind: &str, fields: &str) -> String {
 }
 
 /// The kind, and the fields as JSON.
-type Body<'a> = (&'a str, &'a str);
+type Said<'a> = (&'a str, &'a str);
 
-fn appended(place: &Place, body: Body<'_>) -> Result<(LogFile, String)> {
+fn appended(place: &Place, body: Said<'_>) -> Result<(LogFile, String)> {
     let calm = Undisturbed::enter()?;
     let deadline = Deadline::after(PATIENCE);
     for _ in 0..ROTATIONS {
@@ -90,7 +90,7 @@ fn appended(place: &Place, body: Body<'_>) -> Result<(LogFile, String)> {
 
 fn under_the_lock(
     log: &LogFile,
-    (kind, fields): Body<'_>,
+    (kind, fields): Said<'_>,
     calm: &Undisturbed,
     deadline: Deadline,
 ) -> Result<String> {
@@ -103,7 +103,7 @@ fn under_the_lock(
     if let Some(torn) = &found.torn {
         head = close(log, torn, &head, calm)?;
     }
-    let (line, _) = record::seal_fields(&head, &dated(kind, fields));
+    let (line, _) = record::seal(&head, &dated(kind, fields));
     write(log, line.as_bytes(), calm)?;
     Ok(line)
 }
@@ -111,7 +111,7 @@ fn under_the_lock(
 /// The first record of a file: it goes on where the file before it ended.
 fn begin(log: &LogFile, calm: &Undisturbed, deadline: Deadline) -> Result<Head> {
     let mut before = Head::nothing();
-    let mut body = Map::new();
+    let mut body = Body::default();
     if let Some((name, file)) = log.rotated()? {
         // Whoever still writes there has opened it before it was moved.
         let _held = hold(&file, Sharing::Shared, deadline)?;
@@ -120,20 +120,19 @@ fn begin(log: &LogFile, calm: &Undisturbed, deadline: Deadline) -> Result<Head> 
         if let Ok(found) = tail(&file, size)
             && let Some(head) = found.head
         {
-            body.insert("continues".to_owned(), name.into());
+            body.fields.insert("continues".to_owned(), name.into());
             before = head;
         }
     }
-    let (line, head) = record::seal_fields(&before, &dated("start", &record::fields(&body)?));
+    let (line, head) = record::seal(&before, &dated("start", &record::fields(&body)?));
     write(log, line.as_bytes(), calm)?;
     Ok(head)
 }
 
 /// What is torn stays: a record says how much it is, and that it was there.
 fn close(log: &LogFile, torn: &Torn, head: &Head, calm: &Undisturbed) -> Result<Head> {
-    let body = json!({"torn_bytes": torn.bytes, "torn_sha256": torn.digest});
-    let fields = record::fields(body.as_object().unwrap_or(&Map::new()))?;
-    let (line, next) = record::seal_fields(head, &dated("gap", &fields));
+    let fields = format!("\"torn_bytes\":{},\"torn_sha256\":\"{}\"", torn.bytes, torn.digest);
+    let (line, next) = record::seal(head, &dated("gap", &fields));
     let end = if torn.ends_line { "" } else { "\n" };
     write(log, format!("{end}{line}").as_bytes(), calm)?;
     Ok(next)

@@ -20,5 +20,7 @@ pub use file::{DEFAULT_FILE, Place};
 pub use journald::send as send_to_journald;
 pub use lock::{Deadline, Sharing, hold};
 pub use log::{Log, head, read};
-pub use record::{FORMAT_VERSION, Head, LONGEST, Line, Sealed, digest, read as read_line, seal};
+pub use record::{
+    Body, FORMAT_VERSION, Head, LONGEST, Line, Sealed, digest, fields, read as read_line, seal,
+};
 pub use verify::{Broken, Checked, Finding, Open, Verifier};

@@ -77,16 +77,25 @@ pub enum Line {
     Unreadable,
 }
 
-/// The line of the record that follows `before`, and itself as a head. `body` is not empty.
-///
-/// # Errors
-/// None in practice: serde_json.
-pub fn seal(before: &Head, body: &Map<String, Value>) -> Result<(String, Head)> {
-    Ok(seal_fields(before, &fields(body)?))
+/// What a record says.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    /// Its fields but one.
+    pub fields: Map<String, Value>,
+    /// `judged`, as JSON: by far the largest, and written as it was made.
+    pub judged: Option<String>,
 }
 
-/// The same of what [`fields`] made.
-pub fn seal_fields(before: &Head, fields: &str) -> (String, Head) {
+impl Body {
+    /// Adds what another says.
+    pub fn with(&mut self, other: Self) {
+        self.fields.extend(other.fields);
+        self.judged = other.judged.or(self.judged.take());
+    }
+}
+
+/// The line of the record that follows `before`, of what [`fields`] made, and itself as a head.
+pub fn seal(before: &Head, fields: &str) -> (String, Head) {
     let seq = before.seq.saturating_add(1);
     let mut line =
         format!("{{\"format\":{FORMAT_VERSION},\"seq\":{seq},\"prev\":\"{}\",{fields}", before.hash);
@@ -99,9 +108,28 @@ pub fn seal_fields(before: &Head, fields: &str) -> (String, Head) {
 ///
 /// # Errors
 /// None in practice: serde_json.
-pub fn fields(body: &Map<String, Value>) -> Result<String> {
-    let json = serde_json::to_string(body).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(ascii(json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default()))
+pub fn fields(body: &Body) -> Result<String> {
+    let json = serde_json::to_string(&body.fields).map_err(|error| Error::internal(error.to_string()))?;
+    let mut json =
+        json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default().to_owned();
+    if let Some(judged) = &body.judged {
+        let comma = if json.is_empty() { "" } else { "," };
+        json.extend([comma, "\"judged\":", judged]);
+    }
+    Ok(ascii(json))
+}
+
+/// The head that a line is, without its end, where it has the form in which [`seal`] writes and its hash holds:
+/// what stands between need not be understood to go on from it.
+pub fn head(line: &[u8]) -> Option<Head> {
+    let (start, hash) = hash_of(line)?;
+    let rest = start.strip_prefix(format!("{{\"format\":{FORMAT_VERSION},\"seq\":").as_bytes())?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (seq, rest) = rest.split_at_checked(digits)?;
+    let seq = std::str::from_utf8(seq).ok()?.parse().ok()?;
+    let prev = rest.strip_prefix(b",\"prev\":\"")?.get(..DIGITS)?;
+    std::str::from_utf8(prev).ok().filter(|prev| is_hash(prev))?;
+    (digest(start) == hash).then(|| Head { seq, hash: hash.to_owned() })
 }
 
 /// What one line is, without its end.
@@ -115,14 +143,19 @@ pub fn read(line: &[u8]) -> Line {
     sealed(line, content).map_or(Line::Unreadable, |sealed| Line::Sealed(Box::new(sealed)))
 }
 
-fn sealed(line: &[u8], content: Map<String, Value>) -> Option<Sealed> {
+/// What a line's hash is over, and the hash.
+fn hash_of(line: &[u8]) -> Option<(&[u8], &str)> {
     let rest = line.strip_suffix(END)?;
     let (start, hash) = rest.split_at_checked(rest.len().checked_sub(DIGITS)?)?;
-    let start = start.strip_suffix(HASH)?;
-    let hash = std::str::from_utf8(hash).ok().filter(|hash| is_hash(hash))?.to_owned();
+    let hash = std::str::from_utf8(hash).ok().filter(|hash| is_hash(hash))?;
+    Some((start.strip_suffix(HASH)?, hash))
+}
+
+fn sealed(line: &[u8], content: Map<String, Value>) -> Option<Sealed> {
+    let (start, hash) = hash_of(line)?;
     let prev = content.get("prev")?.as_str().filter(|prev| is_hash(prev))?.to_owned();
     let seq = content.get("seq")?.as_u64()?;
-    Some(Sealed { seq, prev, hash, computed: digest(start), content })
+    Some(Sealed { seq, prev, hash: hash.to_owned(), computed: digest(start), content })
 }
 
 /// Whether a text has the form of a hash.
@@ -138,7 +171,10 @@ pub fn digest(bytes: &[u8]) -> String {
 /// JSON in which every character beyond ASCII, and DEL, is written as an escape: outside of
 /// texts JSON has none of them. serde_json leaves the C1 controls as they are, and a terminal
 /// may take U+009B for the start of a sequence.
-fn ascii(json: &str) -> String {
+fn ascii(json: String) -> String {
+    if json.bytes().all(|byte| byte.is_ascii() && byte != 0x7f) {
+        return json;
+    }
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         if letter.is_ascii() && letter != '\u{7f}' {
@@ -157,36 +193,38 @@ mod tests {
 
     use super::*;
 
-    fn body(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
+    fn sealed(before: &Head, value: Value) -> (String, Head) {
+        let body = Body { fields: value.as_object().unwrap().clone(), judged: Some("{\"a\":[]}".to_owned()) };
+        seal(before, &fields(&body).unwrap())
     }
 
     #[test]
     fn a_record_names_its_predecessor_and_seals_itself() {
-        let (line, head) = seal(&Head::nothing(), &body(json!({"kind": "a"}))).unwrap();
+        let (line, head) = sealed(&Head::nothing(), json!({"kind": "a"}));
         let Line::Sealed(first) = read(line.trim_end().as_bytes()) else { panic!("{line}") };
         assert!(first.is_intact() && first.head() == head && first.prev == NOTHING);
-        let (line, _) = seal(&head, &body(json!({"kind": "b"}))).unwrap();
+        let (line, _) = sealed(&head, json!({"kind": "b"}));
         let Line::Sealed(second) = read(line.trim_end().as_bytes()) else { panic!("{line}") };
         assert_eq!((second.seq, &second.prev), (2, &head.hash));
+        assert_eq!(super::head(line.trim_end().as_bytes()), Some(second.head()));
     }
 
     #[test]
     fn any_changed_byte_is_seen() {
-        let (line, _) = seal(&Head::nothing(), &body(json!({"argv": ["a", "é\n\u{9b}31m"]}))).unwrap();
+        let (line, _) = sealed(&Head::nothing(), json!({"argv": ["a", "é\n\u{9b}31m"]}));
         let line = line.trim_end().as_bytes();
         for at in 0..line.len() {
             let mut other = line.to_vec();
             other[at] ^= 1;
             let intact = matches!(read(&other), Line::Sealed(sealed) if sealed.is_intact());
-            assert!(!intact, "byte {at}");
+            assert!(!intact && head(&other).is_none(), "byte {at}");
         }
     }
 
     #[test]
     fn a_line_is_printable_ascii_whatever_is_in_it() {
         let hostile: String = (0..0x2100).filter_map(char::from_u32).chain(['\u{1f600}']).collect();
-        let (line, _) = seal(&Head::nothing(), &body(json!({"x": hostile, "y\n": 1}))).unwrap();
+        let (line, _) = sealed(&Head::nothing(), json!({"x": hostile, "y\n": 1}));
         let inside = line.strip_suffix('\n').unwrap();
         assert!(inside.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
         let Line::Sealed(read) = read(inside.as_bytes()) else { panic!() };
@@ -198,6 +236,7 @@ mod tests {
         assert!(matches!(read(b"{\"format\":2,\"whatever\":[]}"), Line::Newer(2)));
         for other in ["", "{", "{\"format\":1}", "[1]", "{\"format\":0,\"hash\":\"\"}", "\u{0}\u{0}"] {
             assert!(matches!(read(other.as_bytes()), Line::Unreadable), "{other}");
+            assert_eq!(head(other.as_bytes()), None);
         }
     }
 }

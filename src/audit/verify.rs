@@ -308,7 +308,12 @@ impl Verifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::record::seal;
+    use crate::audit::record::{self, Body};
+
+    fn seal(before: &Head, fields: Value) -> (String, Head) {
+        let body = Body { fields: fields.as_object().unwrap().clone(), judged: None };
+        record::seal(before, &record::fields(&body).unwrap())
+    }
 
     fn at(line: u64) -> At {
         At { file: String::new(), line }
@@ -318,7 +323,7 @@ mod tests {
         let mut head = Head::nothing();
         let line = |index: usize| {
             let body = json!({"kind": if index == 0 { "start" } else { "intent" }, "op": index.to_string(), "verb": "run"});
-            let (line, next) = seal(&head, body.as_object().unwrap()).unwrap();
+            let (line, next) = seal(&head, body);
             head = next;
             line
         };
@@ -371,8 +376,7 @@ mod tests {
         let mut first = good.clone();
         first.remove(0);
         assert_eq!(breaks(&first), [(1, Some(2)), (1, Some(2))]);
-        let body = json!({"kind": "start"});
-        let (start, _) = seal(&Head { seq: 7, hash: "a".repeat(64) }, body.as_object().unwrap()).unwrap();
+        let (start, _) = seal(&Head { seq: 7, hash: "a".repeat(64) }, json!({"kind": "start"}));
         let goes_on = check(&[start]);
         assert_eq!((goes_on.findings.len(), goes_on.continues), (0, Some("a".repeat(64))));
     }
@@ -384,7 +388,7 @@ mod tests {
         let torn = "{\"format\":1,\"se";
         let gap = |bytes: usize, text: &str| {
             let body = json!({"kind": "gap", "torn_bytes": bytes, "torn_sha256": digest(text.as_bytes())});
-            seal(&last.head(), body.as_object().unwrap()).unwrap().0
+            seal(&last.head(), body).0
         };
         let with = |gap: String| [lines.clone(), vec![format!("{torn}\n"), gap]].concat();
         assert_eq!(check(&with(gap(torn.len(), torn))).findings, [Finding::Gap(at(3), 3, torn.len())]);

@@ -3,11 +3,11 @@
 //! log where the host's policy has a section `[audit]`.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::report::seccomp_digest;
 use super::{judge, log};
-use crate::audit::{Caller, Log, Place};
+use crate::audit::{Body, Caller, Log, Place};
 use crate::cgroup::Counters;
 use crate::cli::Global;
 use crate::draft::Draft;
@@ -31,7 +31,7 @@ pub struct Trail<'g> {
     verb: &'static str,
     container: Option<String>,
     /// What was asked for, by whom, and what was said to it.
-    asked: Map<String, Value>,
+    asked: Body,
     begun: bool,
     ended: bool,
 }
@@ -108,7 +108,7 @@ impl<'g> Trail<'g> {
                 Mode::Audit => "audit",
             };
             let said = json!({"digests": policy.digests, "mode": mode, "profile": policy.profile});
-            trail.asked.insert("policy".to_owned(), said);
+            trail.asked.fields.insert("policy".to_owned(), said);
         }
         Ok(trail)
     }
@@ -148,7 +148,7 @@ impl<'g> Trail<'g> {
             op: String::new(),
             verb,
             container,
-            asked: Map::new(),
+            asked: Body::default(),
             begun: false,
             ended: false,
         }
@@ -168,7 +168,7 @@ impl<'g> Trail<'g> {
         match made {
             Ok((log, op, caller)) => {
                 (trail.log, trail.op) = (Some((log, rules)), op);
-                trail.asked.insert("caller".to_owned(), json!(caller));
+                trail.asked.fields.insert("caller".to_owned(), json!(caller));
                 Ok(trail)
             }
             Err(error) if required => Err(refused(&error, rules.line)),
@@ -197,7 +197,7 @@ impl<'g> Trail<'g> {
     /// What else was asked for.
     pub fn asks(&mut self, key: &str, value: Value) {
         if self.is_on() {
-            self.asked.insert(key.to_owned(), value);
+            self.asked.fields.insert(key.to_owned(), value);
         }
     }
 
@@ -221,8 +221,8 @@ impl<'g> Trail<'g> {
     /// # Errors
     /// None in practice: serde_json.
     pub fn keeps(&mut self, recorded: Option<&Recorded>) -> Result<()> {
-        let value = recorded.map(Recorded::to_value).transpose();
-        self.asks("judged", json!(value.map_err(|error| Error::internal(error.to_string()))?));
+        let json = recorded.map_or_else(|| Ok("null".to_owned()), Recorded::to_json);
+        self.asked.judged = Some(json.map_err(|error| Error::internal(error.to_string()))?);
         Ok(())
     }
 
@@ -270,11 +270,11 @@ impl<'g> Trail<'g> {
     pub fn intent(&mut self, plan: Option<&Plan>, need: Need) -> Result<Option<String>> {
         let Some((log, rules)) = &self.log else { return Ok(None) };
         if let Some(plan) = plan {
-            self.asked.insert("plan_digest".to_owned(), digest(plan).into());
-            self.asked.insert("seccomp_digest".to_owned(), json!(seccomp_digest(plan)));
+            self.asked.fields.insert("plan_digest".to_owned(), digest(plan).into());
+            self.asked.fields.insert("seccomp_digest".to_owned(), json!(seccomp_digest(plan)));
         }
         let mut body = self.named();
-        body.extend(std::mem::take(&mut self.asked));
+        body.with(std::mem::take(&mut self.asked));
         let Err(error) = log.append("intent", &mut body) else {
             self.begun = true;
             return Ok(None);
@@ -344,7 +344,7 @@ impl<'g> Trail<'g> {
             "outcome": {"kind": how, "exit_code": null, "signal": null},
             "peaks": counters.map(Peaks::of), "oom_kills": counters.and_then(|counters| counters.oom_kill),
         });
-        if let Err(error) = log.append("outcome", &mut body.as_object().cloned().unwrap_or_default()) {
+        if let Err(error) = log.append("outcome", &mut of(body)) {
             self.degraded(&error);
         }
     }
@@ -354,17 +354,16 @@ impl<'g> Trail<'g> {
         let Some((log, _)) = &self.log else { return };
         let mut body = self.named();
         if !self.begun {
-            body.extend(self.asked.clone());
+            body.with(self.asked.clone());
         }
-        body.extend(more.as_object().cloned().unwrap_or_default());
+        body.with(of(more));
         if let Err(error) = log.append(kind, &mut body) {
             self.degraded(&error);
         }
     }
 
-    fn named(&self) -> Map<String, Value> {
-        let named = json!({"op": self.op, "verb": self.verb, "container": self.container});
-        named.as_object().cloned().unwrap_or_default()
+    fn named(&self) -> Body {
+        of(json!({"op": self.op, "verb": self.verb, "container": self.container}))
     }
 
     /// What is missing is named, in `--log` or on stderr.
@@ -373,6 +372,13 @@ impl<'g> Trail<'g> {
         if log::warnings(self.global, std::iter::once(&text)).is_err() {
             crate::error::tell(format_args!("pinfold: warning: {text}"));
         }
+    }
+}
+
+fn of(fields: Value) -> Body {
+    match fields {
+        Value::Object(fields) => Body { fields, judged: None },
+        _ => Body::default(),
     }
 }
 

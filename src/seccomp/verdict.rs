@@ -70,7 +70,10 @@ impl Profile {
 
     /// The number of the call through which `rule` also concerns `call`, and what its argument has to be.
     fn multiplexer(&self, arch: Arch, call: &Call, rule: &Rule) -> Option<(u32, Condition)> {
-        let through = table::multiplexed(call.name).filter(|_| arch == Arch::X86)?;
+        if arch != Arch::X86 {
+            return None;
+        }
+        let through = table::multiplexed(call.name)?;
         let number = Call::named(through.through)?.number(arch)?;
         self.counts_when_multiplexed(call, rule).then(|| (number, through.condition()))
     }
