@@ -16,7 +16,8 @@ use crate::plan::{Lower, Overlay};
 use crate::sys::{self, mount};
 
 /// Makes it. What it stands on is attached to `ground` first: before Linux 6.15 overlayfs takes
-/// no detached mount. The pivot takes all of it away again; overlayfs has clones of its own.
+/// no detached mount. All of it is detached again here, as overlayfs has clones of its own: what stayed on
+/// the old root would be detached by the pivot in its place.
 pub(super) fn make(overlay: &Overlay, ground: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let context = mount::fsopen(c"overlay", mount::FSOPEN_CLOEXEC)?;
     mount::fsconfig_string(context.as_fd(), c"source", c"pinfold")?;
@@ -44,7 +45,23 @@ pub(super) fn make(overlay: &Overlay, ground: BorrowedFd<'_>) -> Result<OwnedFd,
         layer_of(context.as_fd(), key, directory.as_fd())?;
     }
     mount::fsconfig_create(context.as_fd())?;
-    mount::fsmount(context.as_fd(), mount::FSMOUNT_CLOEXEC, overlay.attrs)
+    let made = mount::fsmount(context.as_fd(), mount::FSMOUNT_CLOEXEC, overlay.attrs)?;
+    detach(overlay, room.as_fd())?;
+    nix::unistd::fchdir(ground)?;
+    Ok(made)
+}
+
+/// The last one first: `.` is the topmost mount that lies there.
+fn detach(overlay: &Overlay, room: BorrowedFd<'_>) -> Done {
+    let trees = overlay.lowers.iter().rev().filter_map(|lower| match lower {
+        Lower::Tree(tree) => Some(tree.as_fd()),
+        Lower::Path(_) => None,
+    });
+    for attached in std::iter::once(room).chain(trees) {
+        nix::unistd::fchdir(attached)?;
+        sys::file::umount_detach_dot()?;
+    }
+    Ok(())
 }
 
 /// By descriptor since Linux 6.13, and before by the path that leads to it.

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use super::start::proc_directory;
 use super::{Assembled, labels};
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::{Expected, ExpectedMount, Plan};
+use crate::plan::{Expected, ExpectedMount, Plan, Step};
 use crate::sys;
 
 /// What of a child can be seen.
@@ -40,8 +40,12 @@ pub(super) fn check(plan: &Plan, child: &Assembled, seen: Seen) -> Result<()> {
     if let Some(mode) = expected.memory_policy {
         check_memory_policy(mode, &read(proc.as_fd(), "numa_maps")?)?;
     }
-    check_mounts(expected, &read(proc.as_fd(), "mountinfo")?, |place| mount_at(proc.as_fd(), place))?;
-    check_descriptors(&plan.keep_fds, proc.as_fd())
+    let mountinfo = read(proc.as_fd(), "mountinfo")?;
+    if plan.steps.iter().any(|planned| matches!(planned.step, Step::Pivot)) {
+        check_root_is_alone(&mountinfo)?;
+    }
+    check_mounts(expected, &mountinfo, |place| mount_at(proc.as_fd(), place))?;
+    check_descriptors(&plan.keep_fds, proc.as_fd(), child.pidfd.as_fd())
 }
 
 pub(super) fn differs(
@@ -164,6 +168,15 @@ fn check_memory_policy(mode: i32, numa_maps: &str) -> Result<()> {
     }
 }
 
+/// What lies on the root is where `/..` leads, and the root of who joins the mount namespace: after the pivot
+/// it could only be the host's.
+fn check_root_is_alone(mountinfo: &str) -> Result<()> {
+    match mountinfo.lines().filter_map(MountLine::parse).filter(|line| line.place == "/").count() {
+        1 => Ok(()),
+        roots => Err(differs("what is mounted at /", 1, roots)),
+    }
+}
+
 /// `at` tells the id of the mount that a path of the container leads to.
 fn check_mounts(
     expected: &Expected,
@@ -205,7 +218,7 @@ fn mount_at(proc: BorrowedFd<'_>, place: &str) -> Result<Option<u64>> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    match nix::fcntl::openat2(&root, place, how) {
+    match sys::openat2::openat2(&root, place, how) {
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
         found => {
             let found = found.call("openat2").on(place)?;
@@ -255,33 +268,57 @@ fn unescape(text: &str) -> String {
 /// Nothing but the streams and what the Plan names may be open: sockets, a memfd, a ruleset.
 /// None of it may be a directory: it would be a way out of the root, also where nothing in
 /// it can be opened (CVE-2016-9962, CVE-2024-21626; Landlock stops neither stat nor chmod).
-fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>) -> Result<()> {
-    let directory: OwnedFd = nix::fcntl::openat(
-        proc,
-        "fd",
-        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )
-    .call("openat")
-    .on("/proc/PID/fd")?;
+fn check_descriptors(kept: &[u32], proc: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let open = match nix::fcntl::openat(proc, "fd", flags, Mode::empty()) {
+        // A user's program with a subordinate id: the directory is its own. The descriptors are not.
+        Err(Errno::EACCES) => fetched(proc, pidfd)?,
+        directory => listed(proc, directory.call("openat").on("/proc/PID/fd")?)?,
+    };
+    match open.iter().find(|(number, _)| !kept.contains(number)) {
+        Some((number, _)) => Err(differs("open descriptors", format!("{kept:?}"), format!("also {number}"))),
+        None => open.into_iter().try_for_each(refuse_directory),
+    }
+}
+
+/// Each open descriptor with the mode of what it is open on.
+type Open = Vec<(u32, u32)>;
+
+fn listed(proc: BorrowedFd<'_>, directory: OwnedFd) -> Result<Open> {
     let mut entries = nix::dir::Dir::from_fd(directory).call("fdopendir")?;
     let mut open = vec![];
     for entry in entries.iter() {
         let entry = entry.call("getdents")?;
-        open.extend(entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
+        let Some(number) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let link = format!("fd/{number}");
+        let stat = nix::sys::stat::fstatat(proc, link.as_str(), AtFlags::empty());
+        open.push((number, stat.call("newfstatat").on(format!("/proc/PID/{link}"))?.st_mode));
     }
-    match open.iter().find(|number| !kept.contains(number)) {
-        Some(number) => Err(differs("open descriptors", format!("{kept:?}"), format!("also {number}"))),
-        None => open.into_iter().try_for_each(|number| refuse_directory(proc, number)),
-    }
+    Ok(open)
 }
 
-fn refuse_directory(proc: BorrowedFd<'_>, number: u32) -> Result<()> {
-    let link = format!("fd/{number}");
-    let stat = nix::sys::stat::fstatat(proc, link.as_str(), AtFlags::empty())
-        .call("newfstatat")
-        .on(format!("/proc/PID/{link}"))?;
-    match stat.st_mode & libc::S_IFMT {
+/// Who made the child's user namespace may trace what is in it, and so fetch what it has open.
+fn fetched(proc: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Result<Open> {
+    let status = read(proc, "status")?;
+    let slots = status.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse::<i32>().ok());
+    let slots = slots.ok_or_else(|| Error::setup("self-check: no `FDSize` in /proc/PID/status"))?;
+    let mut open = vec![];
+    for number in 0..slots {
+        match sys::pidfd::pidfd_getfd(pidfd, number) {
+            Err(Errno::EBADF) => {}
+            fetched => {
+                let fetched = fetched.call("pidfd_getfd").on(format!("descriptor {number}"))?;
+                open.push((number.cast_unsigned(), sys::file::stat(fetched.as_fd()).call("fstat")?.mode));
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn refuse_directory((number, mode): (u32, u32)) -> Result<()> {
+    match mode & libc::S_IFMT {
         libc::S_IFDIR => {
             Err(Error::setup("is an open directory of the host: the program could leave its root through it")
                 .object(format!("descriptor {number}"))
@@ -325,6 +362,15 @@ mod tests {
         assert!(check_mounts(&planned(true, false), &elsewhere, nowhere).is_err());
         for (id, found) in [(36, true), (35, false)] {
             assert_eq!(check_mounts(&planned(true, false), &elsewhere, |_| Ok(Some(id))).is_ok(), found);
+        }
+    }
+
+    #[test]
+    fn nothing_lies_on_the_root() {
+        let root = "36 35 98:0 / / ro - tmpfs none rw";
+        check_root_is_alone(&format!("{root}\n{LINE}")).unwrap();
+        for text in [format!("{root}\n37 36 254:0 / / rw - ext4 /dev/vda rw\n{LINE}"), LINE.to_owned()] {
+            assert!(check_root_is_alone(&text).is_err(), "{text}");
         }
     }
 

@@ -39,6 +39,33 @@ fn an_image_runs_as_its_configuration_says_and_no_more() {
     assert_eq!(ran.ok(), "typed\n");
 }
 
+/// What lay on it was where `/..` led, and what `exec` took for the root: a layer, or the host's.
+pub(super) const ROOTS: &str =
+    "busybox awk '$5 == \"/\" {n++} END {print n}' /proc/self/mountinfo; stat -c %d:%i / /..";
+
+#[track_caller]
+pub(super) fn assert_one_root(out: &str) {
+    let lines: Vec<_> = out.lines().collect();
+    assert!(matches!(lines[..], ["1", root, above] if root == above), "{out}");
+}
+
+#[test]
+fn nothing_lies_on_the_root() {
+    let dir = Dir::new();
+    brought_in(&dir, json!({}));
+    for options in [&[][..], &["--read-only=false"]] {
+        let words = [&["--image", "bb"], options, &["--", "sh", "-c", ROOTS]].concat();
+        assert_one_root(sandbox(&dir, &words).0.ok());
+    }
+    let (id, store) = (dir.id("roots"), dir.text("store"));
+    let start =
+        ["--store", &store, "sandbox", "--image", "bb", "--detach", "--name", &id, "--", "sleep", "60"];
+    dir.pinfold(&start).ok();
+    assert_one_root(dir.pinfold(&["exec", &id, "sh", "-c", ROOTS]).ok());
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}
+
 #[test]
 fn an_image_that_names_no_user_is_not_root() {
     let dir = Dir::new();
