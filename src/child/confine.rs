@@ -70,7 +70,7 @@ pub(super) fn landlock(ruleset: &OwnedFd, rules: &[(CString, u64)], flags: u32) 
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let place = match nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path.as_c_str(), how) {
+        let place = match sys::openat2::openat2(nix::fcntl::AT_FDCWD, path.as_c_str(), how) {
             // A later mount covers it: no rule is no right.
             Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
             place => place?,

@@ -41,7 +41,7 @@ fn open_in_root(root: BorrowedFd<'_>, path: &CStr, more: ResolveFlag) -> Result<
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | more);
-    nix::fcntl::openat2(root, path, how)
+    sys::openat2::openat2(root, path, how)
 }
 
 fn link_rule(target: &Target) -> ResolveFlag {

@@ -18,7 +18,7 @@ use crate::sys;
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
     let how = how(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let _as_caller = caller::rights()?;
-    let file = nix::fcntl::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
+    let file = sys::openat2::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
     read_open(&file, limit).on(path.display())
 }
 
@@ -29,7 +29,7 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
 pub fn read_in_root(root: BorrowedFd<'_>, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     let how = how(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let _as_caller = caller::rights()?;
-    match nix::fcntl::openat2(root, path, how) {
+    match sys::openat2::openat2(root, path, how) {
         Err(nix::errno::Errno::ENOENT) => Ok(None),
         other => read_open(&other.call("openat2").on(path.display())?, limit).on(path.display()).map(Some),
     }

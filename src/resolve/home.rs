@@ -30,7 +30,7 @@ fn accounts(root: BorrowedFd<'_>) -> Option<String> {
         ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV,
     );
     let _as_caller = sys::caller::as_caller().ok()?;
-    let found = nix::fcntl::openat2(root, "etc/passwd", how).ok()?;
+    let found = sys::openat2::openat2(root, "etc/passwd", how).ok()?;
     if sys::file::stat(found.as_fd()).ok()?.mode & libc::S_IFMT != libc::S_IFREG {
         return None;
     }

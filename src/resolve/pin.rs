@@ -308,7 +308,7 @@ fn open(path: &Path, from: BorrowedFd<'_>, resolve: ResolveFlag) -> Result<Owned
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | resolve);
-    nix::fcntl::openat2(from, path, how).call("openat2")
+    sys::openat2::openat2(from, path, how).call("openat2")
 }
 
 fn pinned((fd, links): Opened) -> Result<Pinned> {

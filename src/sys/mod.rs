@@ -33,6 +33,7 @@ pub mod mempolicy;
 pub mod mount;
 pub mod net;
 pub mod nsfs;
+pub mod openat2;
 pub mod overlay;
 pub mod pages;
 pub mod personality;

@@ -168,7 +168,7 @@ pub(super) fn open_in_root(root: BorrowedFd<'_>, name: &[u8]) -> nix::Result<Own
         .resolve(
             ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV,
         );
-    openat2(root, name, how)
+    crate::sys::openat2::openat2(root, name, how)
 }
 
 /// A directory by its last component, which is no link.
