@@ -81,8 +81,10 @@ soak:
 	cargo build --profile release-fast --locked --package pinfold-fetch
 	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak --test images --test registry -- --nocapture
 	PINFOLD_TEST_COUNT=$(SWAPS) cargo test --profile release-fast --locked --test swaps -- --nocapture
-	tests/setup.sh clients images
+	tests/setup.sh clients peers images
 	cargo build --profile release-fast --locked
+	tests/unpack/control.sh "$$(cargo test --profile release-fast --locked --test unpack --no-run --message-format json | \
+		jq -r 'select(.profile.test? and .target.name == "unpack") | .executable')"
 	tests/tools_image.sh $(FAST)
 	COUNT=$(CLIENT_SWAPS) DEADLINE=86400 tests/clients/run.sh $(FAST) swaps/v1
 

@@ -55,6 +55,12 @@ fn main() -> ExitCode {
             rootless::play(place, kind);
             return ExitCode::SUCCESS;
         }
+        ["--mounts", place] => ordinary::mount_for_ever(place),
+        // For tests/unpack/control.sh, with PINFOLD_CORPUS.
+        ["--corpus"] => {
+            let cases = [hostile::CASES, whiteouts::CASES, limits::CASES].concat();
+            return report(cases.into_iter());
+        }
         ["--bench", blob, compression, staging] => return bench(blob, compression, staging),
         _ => {}
     }
