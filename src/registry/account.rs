@@ -21,6 +21,8 @@ use crate::sys;
 use crate::types::Base64;
 
 const LARGEST: u64 = 1 << 20;
+/// Docker Hub, and what Docker calls it where it keeps an account.
+const DOCKER_HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 
 /// The files, the first of which that knows a registry decides.
 #[derive(Debug, Default)]
@@ -89,8 +91,10 @@ impl Accounts {
 impl Content {
     /// The most exact name first (containers-auth.json(5)); a helper before what is written down.
     fn login(&self, host: &str, repository: &str) -> Result<Option<Login>> {
-        if let Some(helper) = self.helpers.get(host) {
-            return helper::ask(helper, host);
+        let (hub, name_for_helpers) = DOCKER_HUB;
+        let asked = if host == hub { name_for_helpers } else { host };
+        if let Some((_, helper)) = self.helpers.iter().find(|(key, _)| bare(key) == host) {
+            return helper::ask(helper, asked);
         }
         let mut name = format!("{host}/{repository}");
         let entry = loop {
@@ -104,7 +108,7 @@ impl Content {
         match (entry, &self.store) {
             (Some(entry), None) => entry.login().on(name),
             (Some(entry), _) if !entry.auth.is_empty() => entry.login().on(name),
-            (_, Some(helper)) => helper::ask(helper, host),
+            (_, Some(helper)) => helper::ask(helper, asked),
             (None, None) => Ok(None),
         }
     }
@@ -127,12 +131,16 @@ impl Entry {
     }
 }
 
-/// A key as Docker may have written it: with a scheme, and `/v1/` or `/v2/` behind the host.
+/// A key as Docker may have written it: with a scheme, and `/v1/` or `/v2/` behind the host; Docker Hub by
+/// the name of its index.
 fn bare(key: &str) -> &str {
     let has_scheme = key.contains("://");
     let key = key.split_once("://").map_or(key, |(_, rest)| rest).trim_end_matches('/');
     let plain = key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2"));
-    if has_scheme { plain.unwrap_or(key) } else { key }
+    let key = if has_scheme { plain.unwrap_or(key) } else { key };
+    let (hub, _) = DOCKER_HUB;
+    let of_hub = key.strip_prefix("index.").filter(|rest| rest.split('/').next() == Some(hub));
+    of_hub.unwrap_or(key)
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
@@ -205,12 +213,15 @@ mod tests {
     fn the_most_exact_entry_counts() {
         // u:host, u:part and u:whole.
         let text = r#"{"auths": {"a.example": {"auth": "dTpob3N0"}, "a.example/x": {"auth": "dTpwYXJ0"},
-            "a.example/x/y": {"auth": "dTp3aG9sZQ=="}, "https://b.example/v1/": {"auth": "dTpob3N0AAA="}}}"#;
+            "a.example/x/y": {"auth": "dTp3aG9sZQ=="}, "https://b.example/v1/": {"auth": "dTpob3N0AAA="},
+            "https://index.docker.io/v1/": {"auth": "dTpodWI="}}}"#;
         let secret = |host, repository| of(text, host, repository).map(|(_, secret)| secret);
         assert_eq!(secret("a.example", "x/y").as_deref(), Some("whole"));
         assert_eq!(secret("a.example", "x/z").as_deref(), Some("part"));
         assert_eq!(secret("a.example", "xy").as_deref(), Some("host"));
         assert_eq!(secret("b.example", "x").as_deref(), Some("host"));
+        assert_eq!(secret("docker.io", "library/x").as_deref(), Some("hub"));
+        assert_eq!(secret("index.docker.io.example", "x"), None);
         assert_eq!(secret("a.example:5000", "x"), None);
         assert_eq!(secret("example", "x"), None);
         assert_eq!(of("{}", "a.example", "x"), None);

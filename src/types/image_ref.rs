@@ -1,9 +1,9 @@
 //! The name of an image: `[REGISTRY/]PATH[:TAG][@DIGEST]`, in the grammar of distribution-spec
 //! ("Pulling manifests") and of Docker's references.
 //!
-//! A registry is the first component where that has a dot or a colon, or is `localhost`. No
-//! registry is written into pinfold: a name without one stays as it is in the store, and who
-//! pulls it says from where.
+//! A registry is the first component where that has a dot or a colon, or is `localhost`. None is
+//! a default: a name without one stays as it is in the store, and who pulls it says from where.
+//! Docker Hub has a rule of its own: `docker.io/NAME` is `docker.io/library/NAME`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +17,9 @@ const DEFAULT_TAG: &str = "latest";
 const LONGEST_NAME: usize = 255;
 /// Before a colon these name a place ([`super::ImageSource`]): with a tag such a name would be one.
 const PLACES: [&str; 4] = ["oci", "archive", "rootfs", "dir"];
+/// Docker Hub, and where it keeps what has no owner in its name (Docker's reference/normalize.go).
+const DOCKER_HUB: &str = "docker.io";
+const OFFICIAL: &str = "library/";
 /// The longest tag (distribution-spec).
 const LONGEST_TAG: usize = 128;
 
@@ -70,7 +73,8 @@ impl ImageRef {
     /// The same in this registry, where it has none of its own.
     #[must_use]
     pub fn with_registry(mut self, registry: &str) -> Self {
-        self.registry.get_or_insert_with(|| registry.to_owned());
+        let registry = self.registry.get_or_insert_with(|| registry.to_owned());
+        self.path = in_registry(registry, &self.path);
         self
     }
 }
@@ -117,7 +121,17 @@ impl FromStr for ImageRef {
                 "a name of an image is lower-case letters and digits, with single '.', '_', '__' or '-' between, in parts between '/'",
             ));
         }
-        Ok(Self { registry, path: path.to_owned(), tag, digest })
+        let path =
+            registry.as_deref().map_or_else(|| path.to_owned(), |registry| in_registry(registry, path));
+        Ok(Self { registry, path, tag, digest })
+    }
+}
+
+/// What a path means in a registry.
+fn in_registry(registry: &str, path: &str) -> String {
+    match registry == DOCKER_HUB && !path.contains('/') {
+        true => format!("{OFFICIAL}{path}"),
+        false => path.to_owned(),
     }
 }
 
@@ -193,6 +207,9 @@ mod tests {
                 ("127.0.0.1:5000/a", (Some("127.0.0.1:5000"), "a", Some("latest"))),
                 ("[::1]:5000/a", (Some("[::1]:5000"), "a", Some("latest"))),
                 ("a/b.c_d__e---f", (None, "a/b.c_d__e---f", Some("latest"))),
+                ("docker.io/a:1", (Some("docker.io"), "library/a", Some("1"))),
+                ("docker.io/b/a", (Some("docker.io"), "b/a", Some("latest"))),
+                ("other.docker.io/a", (Some("other.docker.io"), "a", Some("latest"))),
             ]
             .map(|(text, (registry, path, tag))| {
                 (text, (registry.map(str::to_owned), path.to_owned(), tag.map(str::to_owned)))
@@ -212,7 +229,8 @@ mod tests {
         assert_eq!(both.name().as_deref(), Some("a:b"));
         assert_eq!(both.to_string(), format!("a:b@{digest}"));
         let named: ImageRef = "a".parse().unwrap();
-        assert_eq!(named.with_registry("r.example").to_string(), "r.example/a:latest");
+        assert_eq!(named.clone().with_registry("r.example").to_string(), "r.example/a:latest");
+        assert_eq!(named.with_registry("docker.io").to_string(), "docker.io/library/a:latest");
     }
 
     #[test]
