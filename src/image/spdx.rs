@@ -10,6 +10,10 @@ use super::packages::{Kind, Package, Packages};
 const TOOL: &str = concat!("pinfold-", env!("CARGO_PKG_VERSION"));
 const ROOT: &str = "SPDXRef-Image";
 
+/// Said in the document, and by who asks for it.
+pub const RPM_IS_NOT_READ: &str =
+    "The image has an RPM database, which was not read: its packages are missing here.";
+
 /// The document.
 pub fn document(image: &Image, found: &Packages) -> Value {
     let mut packages = vec![of_image(image)];
@@ -39,9 +43,7 @@ fn comment(found: &Packages) -> String {
             .to_owned(),
     ];
     if found.rpm {
-        words.push(
-            "The image has an RPM database, which was not read: its packages are missing here.".to_owned(),
-        );
+        words.push(RPM_IS_NOT_READ.to_owned());
     }
     if found.damaged > 0 {
         words.push(format!("{} records could not be used and are left out.", found.damaged));

@@ -214,7 +214,12 @@ fn devices_that_were_left_out_are_told() {
 fn spdx(dir: &Dir, place: &str, layers: &[Vec<u8>]) -> String {
     let (layout, _) = Layout::image(dir.join(place), layers, json!({}));
     image(dir, &["import", &layout.source(), "--name", place]).ok();
-    image(dir, &["inspect", place, "--spdx"]).ok().to_owned()
+    let ran = image(dir, &["inspect", place, "--spdx"]);
+    let document: Value = serde_json::from_str(ran.ok()).unwrap();
+    // What the document lacks is said to who does not read it, too.
+    let said = document["comment"].as_str().unwrap().contains("RPM database, which was not read");
+    assert_eq!(ran.err.contains("warning: sha256:") && ran.err.contains("RPM"), said, "{ran:?}");
+    ran.out
 }
 
 #[test]

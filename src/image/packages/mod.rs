@@ -18,9 +18,15 @@ const LONGEST_FIELD: usize = 512;
 /// Files of /var/lib/dpkg/status.d.
 const MOST_FILES: usize = 20_000;
 
-/// Where RPM keeps its database. It is a binary one, and is not read.
-const OF_RPM: [&str; 3] =
-    ["usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages"];
+/// Where RPM keeps its database: SQLite's, its own (`.db`), Berkeley DB's. All are binary, and none is read.
+const OF_RPM: [&str; 6] = [
+    "usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "usr/lib/sysimage/rpm/Packages.db",
+    "usr/lib/sysimage/rpm/Packages",
+    "var/lib/rpm/rpmdb.sqlite",
+    "var/lib/rpm/Packages.db",
+    "var/lib/rpm/Packages",
+];
 
 /// Whose database a package stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
