@@ -111,6 +111,16 @@ fn a_user_runs_containers_with_the_ids_that_newuidmap_grants() {
     let expected = "0\n0 12345 1\n1 200000 1000\nnull\nsys\nclosed\n";
     assert_eq!(run(&dir, AS_USER, &bundle).ok(), expected);
     fs::remove_dir_all(&bundle.path).unwrap();
+    // A program that is not root: its files in /proc are another user's than the caller, and the caller's
+    // groups are dropped.
+    let script = "id -u; id -G; grep -c . /proc/self/uid_map";
+    let mut bundle = bundle_of(&rows);
+    bundle.edit(|config| {
+        config["process"]["user"] = json!({"uid": 7, "gid": 8, "additionalGids": [9]});
+        config["process"]["args"] = json!(["/bin/sh", "-c", script]);
+    });
+    assert_eq!(run(&dir, AS_USER, &bundle).ok(), "7\n8 9\n2\n");
+    fs::remove_dir_all(&bundle.path).unwrap();
     // Ids that are not the user's.
     let bundle = bundle_of(&[(0, USER, 1), (1, 100_000, 1000)]);
     let ran = run(&dir, AS_USER, &bundle);

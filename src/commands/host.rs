@@ -40,13 +40,15 @@ impl Host {
         // A user namespace has rights over itself alone; limits and priorities are the host's.
         let may_on_host = |mask: u64, all_ids: bool| all_ids && may(mask);
         let all_ids = maps_all_ids()?;
+        let setgroups_denied_below = !may_set_groups()?;
         let facts = HostFacts {
             euid,
             egid: nix::unistd::getegid().as_raw(),
             caller: sys::caller::present().map(|caller| (caller.uid, caller.gid)),
             rootless: euid != 0 || !all_ids || !may(CAP_SYS_ADMIN),
             maps_own_ids_only: !may(CAP_SETUID | CAP_SETGID),
-            setgroups_denied: !may(CAP_SETGID) || !may_set_groups()?,
+            setgroups_denied: !may(CAP_SETGID) || setgroups_denied_below,
+            setgroups_denied_below,
             last_cap: last_cap()?,
             grantable_caps: own.permitted & bounding()?,
             may_raise_limits: may_on_host(CAP_SYS_RESOURCE, all_ids),

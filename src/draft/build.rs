@@ -22,6 +22,12 @@ pub(super) fn unsupported(field: &str) -> Error {
     Error::usage("not supported by this version of pinfold, and it is never ignored").field(field)
 }
 
+/// newgidmap(1), which maps several ids for who may map one alone, leaves setgroups(2) allowed.
+fn setgroups_denied(maps: &IdMaps, facts: &HostFacts) -> bool {
+    facts.setgroups_denied_below
+        || (facts.setgroups_denied && (maps.has_one_id() || !facts.maps_own_ids_only))
+}
+
 /// Takes every decision of a launch.
 ///
 /// # Errors
@@ -57,7 +63,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         door: extras.door,
         new_namespaces,
         rootless: facts.rootless,
-        setgroups_denied: id_maps.is_some() && facts.setgroups_denied,
+        setgroups_denied: id_maps.as_ref().is_some_and(|maps| setgroups_denied(maps, facts)),
         brings_dev: brings_dev(&mounts),
         mounts,
         root: root(spec, extras, linux.rootfs_propagation().as_deref(), (id_maps.as_ref(), facts.caller))?,

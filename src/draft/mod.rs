@@ -50,8 +50,11 @@ pub struct HostFacts {
     pub rootless: bool,
     /// The caller may map nothing but its own ids: it has not CAP_SETUID and CAP_SETGID.
     pub maps_own_ids_only: bool,
-    /// A user namespace of the caller's cannot set supplementary groups (user_namespaces(7)).
+    /// A user namespace whose maps the caller writes by its own right cannot set supplementary groups
+    /// (user_namespaces(7)).
     pub setgroups_denied: bool,
+    /// Nor can any other below the caller's own, where that was denied before.
+    pub setgroups_denied_below: bool,
     /// Highest capability number of the kernel.
     pub last_cap: u8,
     /// Capabilities that the caller can hand on where no user namespace is new: what it has and

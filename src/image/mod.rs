@@ -15,6 +15,7 @@ pub mod source;
 pub mod spdx;
 pub mod spec;
 pub mod store;
+pub mod subordinate;
 pub mod trees;
 pub mod unpack;
 pub mod walk;

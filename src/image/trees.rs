@@ -3,20 +3,13 @@
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat, futimens};
-use nix::sys::time::TimeSpec;
-
-use super::pack::Attributes;
 use super::spec::{Descriptor, LayerCompression};
-use super::store::{Layer, LayerInfo, Staged, Staging, Store};
-use super::unpack::{self, Compression, Options, Owners, Unpacked, Whiteouts};
-use super::{Image, failed, files};
-use crate::error::{Call, Context, Result};
-use crate::sys;
+use super::store::{Form, Layer, LayerInfo, Staged, Staging, Store};
+use super::subordinate::Subordinate;
+use super::unpack::{self, Compression, Options, Owners, Unpacked, Whiteouts, implied};
+use super::{Image, failed};
+use crate::error::{Context, Result};
 use crate::types::Digest;
 
 /// What unpacking decides here: overlayfs of a user namespace reads `user.overlay.*`; device
@@ -35,13 +28,26 @@ pub fn options() -> Options {
 /// A layer that is damaged, breaks a rule or a limit, or is not what the configuration says:
 /// nothing of it stays.
 pub fn layers(store: &Store, image: &Image) -> Result<Vec<Layer>> {
+    layers_as(store, image, Form::Plain, &options())
+}
+
+/// The same with the owners that the image names, as the subordinate ids of this caller.
+///
+/// # Errors
+/// As [`layers`]; an owner that is none of these ids.
+pub fn mapped(store: &Store, image: &Image, ids: &Subordinate) -> Result<Vec<Layer>> {
+    let options = Options { owners: ids.owners(), ..options() };
+    layers_as(store, image, Form::Mapped(&ids.word()), &options)
+}
+
+fn layers_as(store: &Store, image: &Image, form: Form<'_>, options: &Options) -> Result<Vec<Layer>> {
     let mut ready: Vec<Layer> = vec![];
     let parts = image.chain.iter().zip(&image.manifest.layers).zip(&image.config.rootfs.diff_ids);
     for (number, ((chain, blob), diff_id)) in parts.enumerate() {
-        let layer = match store.stage(chain)? {
+        let layer = match store.stage(chain, form)? {
             Staged::Present(layer) => layer,
             Staged::Empty(staging) => {
-                let made = unpack(store, &staging, blob, &ready);
+                let made = unpack(store, &staging, blob, (&ready, options));
                 let made = made.and_then(|unpacked| verify(unpacked, Some(blob), diff_id));
                 finish(staging, made).at(format!("layer {} {}", number + 1, blob.digest))?
             }
@@ -60,7 +66,7 @@ pub fn layers(store: &Store, image: &Image) -> Result<Vec<Layer>> {
 /// As [`layers`].
 pub fn first_layer(store: &Store, blob: &Descriptor) -> Result<Layer> {
     let staging = store.stage_unknown()?;
-    let made = unpack(store, &staging, blob, &[]);
+    let made = unpack(store, &staging, blob, (&[], &options()));
     let made = made.and_then(|unpacked| {
         let diff_id = Digest::from_bytes(unpacked.diff_id);
         verify(unpacked, Some(blob), &diff_id)
@@ -85,12 +91,17 @@ pub fn flatten(store: &Store, image: &Image, directory: &OwnedFd) -> Result<()> 
     Ok(())
 }
 
-fn unpack(store: &Store, staging: &Staging<'_>, blob: &Descriptor, below: &[Layer]) -> Result<Unpacked> {
+fn unpack(
+    store: &Store,
+    staging: &Staging<'_>,
+    blob: &Descriptor,
+    (below, options): (&[Layer], &Options),
+) -> Result<Unpacked> {
     let source: Box<dyn Read> = Box::new(store.blob(&blob.digest)?);
-    let unpacked = unpack::layer(source, compression(blob)?, staging.tree().as_fd(), &options())?;
-    for path in &unpacked.implied {
-        describe_implied(staging.tree(), path, below).on(files::shown(path.as_os_str()))?;
-    }
+    let tree = staging.tree().as_fd();
+    let unpacked = unpack::layer(source, compression(blob)?, tree, options)?;
+    let below = below.iter().map(|layer| layer.tree.as_fd());
+    implied::describe(tree, &unpacked.implied, below, &options.owners)?;
     Ok(unpacked)
 }
 
@@ -129,60 +140,4 @@ fn compression(blob: &Descriptor) -> Result<Compression> {
         LayerCompression::Gzip => Compression::Gzip,
         LayerCompression::Zstd => Compression::Zstd,
     })
-}
-
-/// A directory that a layer only implies is, in the stack, the one of the layers below: its
-/// own attributes would hide theirs.
-fn describe_implied(tree: &OwnedFd, path: &Path, below: &[Layer]) -> Result<()> {
-    let Some(found) = below.iter().rev().find_map(|layer| attributes(&layer.tree, path).transpose()) else {
-        return Ok(());
-    };
-    let Some(Described { stat, kept }) = found? else { return Ok(()) };
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-    let directory = match files::open(tree, at_least_dot(path), flags) {
-        // A later entry of the layer took its place.
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
-        opened => opened.call("openat2")?,
-    };
-    if nix::unistd::geteuid().is_root() {
-        sys::file::fchown(directory.as_fd(), stat.st_uid, stat.st_gid).call("fchown")?;
-    }
-    for (name, value) in &kept {
-        sys::xattr::fsetxattr(directory.as_fd(), name, value).call("fsetxattr")?;
-    }
-    fchmod(&directory, Mode::from_bits_truncate(stat.st_mode)).call("fchmod")?;
-    // Last: nothing is made in it any more.
-    let mtime = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
-    futimens(&directory, &TimeSpec::UTIME_OMIT, &mtime).call("utimensat")
-}
-
-/// What a directory has.
-struct Described {
-    stat: FileStat,
-    /// `user.*`; the marks of overlayfs are each layer's own.
-    kept: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-/// What the next layer below says: `Some(None)` that there is no such directory any more.
-fn attributes(tree: &OwnedFd, path: &Path) -> Result<Option<Option<Described>>> {
-    match files::open(tree, at_least_dot(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
-        Ok(found) => {
-            let kept = Attributes::of(&found)?.kept;
-            Ok(Some(Some(Described { stat: fstat(&found).call("fstat")?, kept })))
-        }
-        // Who is not root owns all of it: a mode that lets the owner not read lets nobody read.
-        Err(Errno::EACCES) => {
-            let found = files::open(tree, at_least_dot(path), OFlag::O_PATH | OFlag::O_DIRECTORY);
-            let stat = fstat(found.call("openat2")?).call("fstat")?;
-            Ok(Some(Some(Described { stat, kept: vec![] })))
-        }
-        Err(Errno::ENOENT) => Ok(None),
-        // A whiteout, a file, a link: the layers further below are hidden by it.
-        Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(Some(None)),
-        Err(errno) => Err(errno).call("openat2"),
-    }
-}
-
-fn at_least_dot(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

@@ -15,7 +15,7 @@ use crate::sys;
 /// EPERM where the ids are not this caller's to map.
 pub(super) fn write(pid: i32, proc: BorrowedFd<'_>, plan: &ParentPlan) -> Result<()> {
     let Some(maps) = &plan.id_maps else { return Ok(()) };
-    if plan.by_own_right && !is_own_right(maps) {
+    if plan.by_own_right && !maps.has_one_id() {
         return by_tool(pid, maps);
     }
     if plan.setgroups_denied {
@@ -25,12 +25,6 @@ pub(super) fn write(pid: i32, proc: BorrowedFd<'_>, plan: &ParentPlan) -> Result
     }
     put(proc, "uid_map", render(&maps.uids).as_bytes())?;
     put(proc, "gid_map", render(&maps.gids).as_bytes())
-}
-
-/// One id each: the caller may map itself.
-fn is_own_right(maps: &IdMaps) -> bool {
-    let single = |ranges: &[IdRange]| matches!(ranges, [range] if range.size == 1);
-    single(&maps.uids) && single(&maps.gids)
 }
 
 fn put(proc: BorrowedFd<'_>, name: &str, text: &[u8]) -> Result<()> {

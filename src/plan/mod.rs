@@ -126,6 +126,12 @@ impl IdMaps {
         let maps_zero = |ranges: &[IdRange]| ranges.iter().any(|range| range.inside == 0);
         maps_zero(&self.uids) && maps_zero(&self.gids)
     }
+
+    /// Whether it has one id each, which a caller may map by its own right.
+    pub fn has_one_id(&self) -> bool {
+        let single = |ranges: &[IdRange]| matches!(ranges, [range] if range.size == 1);
+        single(&self.uids) && single(&self.gids)
+    }
 }
 
 /// A network device that becomes the container's.

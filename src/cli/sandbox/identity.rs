@@ -11,6 +11,7 @@ pub struct IdentityArgs {
     /// User inside, by id or name (default: 1000)
     ///
     /// It is another user on the host: a user namespace maps it to an id that nothing else uses.
+    /// Without root, another than 1000 wants --image and ids in /etc/subuid and /etc/subgid.
     /// Weaker with 0: root inside can use what capabilities are left to it.
     #[arg(short, long, value_name = "USER[:GROUP]", allow_hyphen_values = true)]
     pub user: Option<UserArg>,

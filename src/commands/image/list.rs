@@ -78,9 +78,7 @@ fn cost(store: &Store, image: &Image, users: &BTreeMap<Digest, usize>) -> Result
         add(&blob.digest, "blob", blob.size);
     }
     for chain in &image.chain {
-        if let Some(layer) = store.layer(chain)? {
-            add(chain, "tree", layer.info.bytes);
-        }
+        add(chain, "tree", store.tree_bytes(chain)?);
     }
     Ok(used)
 }

@@ -13,6 +13,7 @@ use crate::image::merged::Merged;
 use crate::image::source::Imported;
 use crate::image::spec::{Config, Wanted};
 use crate::image::store::{Entry, Hold, Layer, Lease, Store};
+use crate::image::subordinate::Subordinate;
 use crate::image::{Image, trees};
 use crate::policy::repository;
 use crate::resolve::{Pinned, pin_layer};
@@ -28,6 +29,7 @@ pub(super) struct RunImage {
     pub config: Config,
     pub accounts: Accounts,
     pub user: Option<ImageUser>,
+    digest: Digest,
     pub layers: Vec<Pinned>,
     /// Its layers stay while this is held.
     pub lease: Lease,
@@ -54,9 +56,10 @@ pub(super) fn open(global: &Global, asked: &ImageArg) -> Result<RunImage> {
     let accounts = accounts(&layers)?;
     let user = accounts.of_image(&image.config.config.user)?;
     let root = ImageRoot { digest: image.digest.to_string(), layers: layers.len(), names };
-    let layers = layers.into_iter().map(|layer| pin_layer(layer.tree)).collect::<Result<_>>()?;
+    let layers = pinned(layers)?;
     Ok(RunImage {
         reference: asked.to_string(),
+        digest: image.digest,
         root,
         config: image.config.config,
         accounts,
@@ -64,6 +67,10 @@ pub(super) fn open(global: &Global, asked: &ImageArg) -> Result<RunImage> {
         layers,
         lease,
     })
+}
+
+fn pinned(layers: Vec<Layer>) -> Result<Vec<Pinned>> {
+    layers.into_iter().map(|layer| pin_layer(layer.tree)).collect()
 }
 
 /// Without a name: it stays until `image remove`, so that the next run finds it.
@@ -98,6 +105,18 @@ fn accounts(layers: &[Layer]) -> Result<Accounts> {
 }
 
 impl RunImage {
+    /// The same on trees whose files have the owners that the image names, as ids of this caller. Its
+    /// lease holds what they are made of.
+    ///
+    /// # Errors
+    /// As [`trees::mapped`].
+    pub(super) fn stand_on(&mut self, global: &Global, ids: &Subordinate) -> Result<()> {
+        let store = images::open(global, Hold::Shared)?;
+        let image = Image::open(&store, &self.digest)?;
+        self.layers = pinned(trees::mapped(&store, &image, ids)?)?;
+        Ok(())
+    }
+
     /// The program, where the command line names none, or what stands in front of it.
     pub(super) fn command(&self, entrypoint: bool, typed: &[String]) -> Vec<String> {
         let own = if entrypoint { &[] } else { self.config.entrypoint.as_slice() };

@@ -28,14 +28,15 @@ pub(super) struct Given {
     pub first: Vec<Value>,
     /// Places that an image wants to write to.
     pub volumes: BTreeSet<String>,
-    pub rootless: bool,
+    /// Whether the sandbox has one user and one group.
+    pub one_id: bool,
 }
 
 /// All mounts, in order, after the first ones.
 pub(super) fn mounts(args: &SandboxArgs, user: &User, given: Given) -> Result<Mounts> {
-    let Given { first, volumes, rootless } = given;
+    let Given { first, volumes, one_id } = given;
     let mut mounts = Mounts { list: first, owner_mapped: vec![], own: vec![] };
-    mounts.list.extend(kernel_filesystems(args, rootless));
+    mounts.list.extend(kernel_filesystems(args, one_id));
     mounts.list.push(tmpfs("/tmp", &[format!("size={TMP_SIZE}"), "mode=1777".to_owned()]));
     if is_plain_home(&user.home) {
         let home = format!("uid={},gid={},mode=0700,size={TMP_SIZE}", user.uid, user.gid);
@@ -88,11 +89,11 @@ fn is_plain_home(home: &str) -> bool {
         .is_some_and(|rest| rest.split('/').all(|name| !matches!(name, "" | "." | "..")))
 }
 
-fn kernel_filesystems(args: &SandboxArgs, rootless: bool) -> Vec<Value> {
+fn kernel_filesystems(args: &SandboxArgs, one_id: bool) -> Vec<Value> {
     let shm = args.limits.shm_size.unwrap_or(DEFAULT_SHM).bytes();
     // Group 5 (tty) exists only where a range of ids is mapped.
     let mut pts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
-    if !rootless {
+    if !one_id {
         pts.push("gid=5");
     }
     vec![

@@ -14,7 +14,7 @@ use super::{environment, ids, mounts, rlimits, root, rootless, seccomp, secrets,
 use crate::cgroup::{Amount, Control, Limits};
 use crate::cli::{DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, Global, SandboxArgs};
 use crate::draft::{Door, Extras};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::rootfs::HOSTNAME;
 use crate::state::id_range;
 use crate::types::{CapArg, CapName, NetworkMode, SecurityOpt};
@@ -67,17 +67,24 @@ pub(super) fn request(
     refuse_unsupported(args)?;
     let rootless = host.facts.rootless;
     let root = root::root(global, args, ids::owner_of_root(host))?;
-    let image = root.image;
+    let mut image = root.image;
     let user = users::user(args, &root.accounts, image.as_ref().and_then(|image| image.user.as_ref()))?;
     let ids = ids::choose(host, args, &user)?;
-    rootless::refuse_other_ids(args, &user, host)?;
+    rootless::refuse_other_ids(args, &user, host, &ids)?;
+    if let (Some(image), Some(ids)) = (&mut image, &ids.subordinate) {
+        image.stand_on(global, ids).at("--image")?;
+    }
     let volumes = image.as_ref().map(RunImage::volumes).transpose()?.unwrap_or_default();
-    let mounts = mounts::mounts(args, &user, mounts::Given { first: root.mounts, volumes, rootless })?;
+    let mounts = mounts::mounts(
+        args,
+        &user,
+        mounts::Given { first: root.mounts, volumes, one_id: ids.maps.has_one_id() },
+    )?;
     let files = secrets::files(secrets, &user);
     let filter = seccomp::text(args)?;
     let bounding = capabilities(args);
     let profile = filter.as_deref().map(|text| seccomp::profile(text, &bounding)).transpose()?;
-    let mut degraded = rootless::degraded(host)?;
+    let mut degraded = rootless::degraded(args, &user, host, &ids)?;
     let bounds =
         Bounds { rlimits: rlimits::rlimits(args, host)?, oom_score: oom_score(host, &mut degraded)? };
     let document = document(args, &user, &ids, mounts.list, (bounds, image.as_ref()))?;

@@ -50,6 +50,10 @@ impl Store {
             trash::remove(&self.layers, chain.hex(), &self.tmp)?;
             collected.layers += 1;
         }
+        for (name, _) in self.mapped()?.into_iter().filter(|(_, chain)| !needed.chains.contains(chain)) {
+            trash::remove_mapped(&self.dir, &name, &self.tmp)?;
+            collected.layers += 1;
+        }
         collected.unfinished = self.sweep()?;
         Ok(collected)
     }

@@ -7,6 +7,7 @@
 //! index.json          names and the digests of their manifests; index.lock for its writer
 //! blobs/sha256/HEX    verified, never changed
 //! layers/HEX          by chain id: layer.json and tree/
+//! mapped/HEX-MAPS     the same for a user's subordinate ids
 //! leases/             which layers a running sandbox needs
 //! tmp/                what is being made; each thing is locked by its maker
 //! ```
@@ -28,7 +29,7 @@ mod trash;
 pub use blob::{Begun, Expected, Ingest, Stored};
 pub use collect::Collected;
 pub use index::{Entry, Signature};
-pub use layer::{Layer, LayerInfo, Staged, Staging};
+pub use layer::{Form, Layer, LayerInfo, Staged, Staging};
 pub use lease::Lease;
 pub use lock::Hold;
 pub use place::default_place;
@@ -141,6 +142,7 @@ fn write_format(dir: impl AsFd) -> Result<()> {
                     | "index.lock"
                     | "blobs"
                     | "layers"
+                    | "mapped"
                     | "leases"
                     | "tmp"
             )

@@ -202,7 +202,7 @@ fn entry(name: &str, digest: &Digest) -> Entry {
 }
 
 fn fill(store: &Store, chain: &Digest) -> Layer {
-    let Staged::Empty(staging) = store.stage(chain).unwrap() else { panic!("there already") };
+    let Staged::Empty(staging) = store.stage(chain, Form::Plain).unwrap() else { panic!("there already") };
     nix::sys::stat::mkdirat(staging.tree(), "deep", nix::sys::stat::Mode::S_IRWXU).unwrap();
     staging.publish(&LayerInfo::new(chain.clone(), 1, 1)).unwrap()
 }
@@ -286,7 +286,7 @@ fn a_tree_that_was_begun_is_begun_anew() {
     let place = Place::new();
     let store = place.open();
     let chain = Digest::of(b"chain");
-    let Staged::Empty(staging) = store.stage(&chain).unwrap() else { panic!("there already") };
+    let Staged::Empty(staging) = store.stage(&chain, Form::Plain).unwrap() else { panic!("there already") };
     // What a hostile layer may have left: nothing can be entered, and a link leads out.
     let tree = place.path().join(format!("tmp/layer-{}/tree", chain.hex()));
     std::fs::create_dir_all(tree.join("a/b/c")).unwrap();
@@ -294,13 +294,13 @@ fn a_tree_that_was_begun_is_begun_anew() {
     symlink(&place.0, tree.join("a/out")).unwrap();
     std::fs::set_permissions(tree.join("a/b"), PermissionsExt::from_mode(0o0)).unwrap();
     drop(staging);
-    let Staged::Empty(staging) = store.stage(&chain).unwrap() else { panic!("there already") };
+    let Staged::Empty(staging) = store.stage(&chain, Form::Plain).unwrap() else { panic!("there already") };
     assert_eq!(std::fs::read_dir(&tree).unwrap().count(), 0);
     assert!(place.0.join("canary").metadata().is_ok());
     staging.discard().unwrap();
     assert!(place.names("tmp").is_empty());
     fill(&store, &chain);
-    assert!(matches!(store.stage(&chain).unwrap(), Staged::Present(_)));
+    assert!(matches!(store.stage(&chain, Form::Plain).unwrap(), Staged::Present(_)));
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn a_deep_tree_is_removed_with_few_descriptors() {
     let place = Place::new();
     let store = place.open();
     let chain = Digest::of(b"deep");
-    let Staged::Empty(staging) = store.stage(&chain).unwrap() else { panic!("there already") };
+    let Staged::Empty(staging) = store.stage(&chain, Form::Plain).unwrap() else { panic!("there already") };
     let mut below = staging.tree().try_clone().unwrap();
     for _ in 0..1200 {
         nix::sys::stat::mkdirat(&below, "d", nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -326,14 +326,16 @@ fn who_wants_the_same_waits_for_its_maker() {
     std::thread::scope(|scope| {
         let maker = scope.spawn(|| {
             let store = place.open();
-            let Staged::Empty(staging) = store.stage(&chain).unwrap() else { panic!("there already") };
+            let Staged::Empty(staging) = store.stage(&chain, Form::Plain).unwrap() else {
+                panic!("there already")
+            };
             begun.wait();
             std::thread::sleep(std::time::Duration::from_millis(100));
             staging.publish(&LayerInfo::new(chain.clone(), 1, 1)).unwrap();
         });
         begun.wait();
         let store = place.open();
-        assert!(matches!(store.stage(&chain).unwrap(), Staged::Present(_)));
+        assert!(matches!(store.stage(&chain, Form::Plain).unwrap(), Staged::Present(_)));
         maker.join().unwrap();
     });
 }

@@ -10,6 +10,7 @@
 pub mod confine;
 mod decompress;
 pub mod here;
+pub mod implied;
 mod options;
 mod pipeline;
 pub mod tar;

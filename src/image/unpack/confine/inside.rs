@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::{Job, Task, report, start};
+use super::report::{self, Done};
+use super::{Job, Task, start};
 use crate::error::{Call, Error, ExitCode, Result};
-use crate::image::unpack::{Devices, Limits, here, tree};
+use crate::image::unpack::{Devices, Limits, here, implied, tree};
 use crate::seccomp::{Profile, builtin};
 use crate::sys::mount::{self, MountAttr};
 use crate::sys::{self, caps, file, prctl, rlimit};
@@ -27,7 +28,7 @@ pub fn entered(args: &[OsString]) -> Option<ExitCode> {
 pub fn taken_over(args: &[OsString], code: impl FnOnce(File) -> Result<()>) -> Option<ExitCode> {
     let work = |_job: &Job| {
         let blob = file::duplicate(file::borrow_stdio(0)).call("fcntl")?;
-        code(File::from(blob)).map(|()| None)
+        code(File::from(blob)).map(|()| Done::Nothing)
     };
     match args {
         [name, job] if name.as_os_str() == start::NAME => Some(unpacker(job, work)),
@@ -35,7 +36,7 @@ pub fn taken_over(args: &[OsString], code: impl FnOnce(File) -> Result<()>) -> O
     }
 }
 
-fn unpacker(job: &OsString, work: impl FnOnce(&Job) -> Result<Option<here::Outcome>>) -> ExitCode {
+fn unpacker(job: &OsString, work: impl FnOnce(&Job) -> Result<Done>) -> ExitCode {
     let mut degraded = vec![];
     let result = job
         .to_str()
@@ -50,14 +51,16 @@ fn unpacker(job: &OsString, work: impl FnOnce(&Job) -> Result<Option<here::Outco
     if failed || said.is_err() { ExitCode(1) } else { ExitCode(0) }
 }
 
-fn work(job: &Job) -> Result<Option<here::Outcome>> {
+fn work(job: &Job) -> Result<Done> {
     let staging = file::borrow_stdio(2);
+    let input = File::from(file::duplicate(file::borrow_stdio(0)).call("fcntl")?);
     match &job.task {
         Task::Layer { compression, options } => {
-            let blob = File::from(file::duplicate(file::borrow_stdio(0)).call("fcntl")?);
-            here::unpack(blob, *compression, staging, options).map(Some)
+            here::unpack(input, *compression, staging, options).map(Done::Layer)
         }
-        Task::Empty => tree::empty(staging).map(|()| None),
+        Task::Empty => tree::empty(staging).map(|()| Done::Nothing),
+        Task::Look => implied::look_read(staging, input).map(Done::Found),
+        Task::Describe => implied::give_read(staging, input).map(|()| Done::Nothing),
     }
 }
 
@@ -127,7 +130,7 @@ fn needed(job: &Job) -> u64 {
             let setfcap = if options.keeps_capabilities() { 1 << 31 } else { 0 };
             FILES | mknod | setfcap
         }
-        Task::Empty => FILES,
+        Task::Empty | Task::Look | Task::Describe => FILES,
     }
 }
 

@@ -40,6 +40,10 @@ enum Task {
     Layer { compression: Compression, options: Options },
     /// Remove all that is in the staging directory.
     Empty,
+    /// Say what directories have ([`super::implied`]).
+    Look,
+    /// Give them what they are to have.
+    Describe,
 }
 
 impl Job {
@@ -54,7 +58,21 @@ impl Job {
 
     /// Emptying.
     pub(super) fn empty() -> Self {
-        Self { task: Task::Empty, user_namespace: true, limits: Limits::default() }
+        Self::plain(Task::Empty)
+    }
+
+    /// Looking at directories.
+    pub(super) fn look() -> Self {
+        Self::plain(Task::Look)
+    }
+
+    /// Describing directories.
+    pub(super) fn describe() -> Self {
+        Self::plain(Task::Describe)
+    }
+
+    fn plain(task: Task) -> Self {
+        Self { task, user_namespace: true, limits: Limits::default() }
     }
 }
 

@@ -7,9 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::image::unpack::here::Outcome;
+use crate::image::unpack::implied::Found;
 
 /// The most bytes that a report may have: a million names of usual length.
 pub(super) const LONGEST: usize = 256 << 20;
+
+/// What came of a job.
+pub(super) enum Done {
+    /// Nothing that is to be told.
+    Nothing,
+    /// An unpacked layer.
+    Layer(Outcome),
+    /// What a tree says of directories.
+    Found(Vec<Found>),
+}
 
 /// A report that is well-formed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,6 +47,9 @@ pub struct Head {
     pub skipped: u64,
     /// How many of the names are opaque directories; the others are implied ones.
     opaque: usize,
+    /// What was looked at, in the order of the names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
     /// What the kernel lacks.
     pub degraded: Vec<String>,
     /// Why it failed.
@@ -52,12 +66,13 @@ struct Failure {
 }
 
 /// The bytes of a report.
-pub(super) fn write(result: Result<Option<Outcome>>, degraded: Vec<String>) -> Vec<u8> {
+pub(super) fn write(result: Result<Done>, degraded: Vec<String>) -> Vec<u8> {
     let mut head = Head { degraded, ..Head::default() };
     let mut names = vec![];
     match result {
-        Ok(None) => {}
-        Ok(Some(Outcome { diff_id, finished })) => {
+        Ok(Done::Nothing) => {}
+        Ok(Done::Found(found)) => head.found = found,
+        Ok(Done::Layer(Outcome { diff_id, finished })) => {
             head.diff_id = diff_id;
             head.entries = finished.counted.entries;
             head.bytes = finished.counted.bytes;
@@ -126,7 +141,7 @@ mod tests {
             implied: vec![vec![], b"b\xff".to_vec()],
             ..Finished::default()
         };
-        let bytes = write(Ok(Some(Outcome { diff_id: [7; 32], finished })), vec![]);
+        let bytes = write(Ok(Done::Layer(Outcome { diff_id: [7; 32], finished })), vec![]);
         let report = read(&bytes).unwrap();
         assert_eq!((report.head.diff_id, report.opaque), ([7; 32], vec![b"a".to_vec()]));
         assert_eq!(report.implied, [vec![], b"b\xff".to_vec()]);

@@ -135,7 +135,11 @@ fn ready(prepared: &Prepared<'_>) -> sys::Result<()> {
     }
     file::dup_onto(prepared.blob.as_fd(), 0)?;
     file::dup_onto(prepared.report.as_fd(), 1)?;
-    file::dup_onto(prepared.staging, 2)?;
+    // Whatever the parent may do with it: a descriptor of a path alone is closed to a program's start.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let staging = nix::fcntl::openat(prepared.staging, c".", flags, Mode::empty())?;
+    file::dup_onto(staging.as_fd(), 2)?;
+    drop(staging);
     nix::unistd::fchdir(prepared.staging)?;
     sys::close_range::close_gaps(&[0, 1, 2, exe])
 }
