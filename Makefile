@@ -79,7 +79,7 @@ vm-selinux:
 soak:
 	tests/setup.sh host registry
 	cargo build --profile release-fast --locked --package pinfold-fetch
-	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak --test images --test registry -- --nocapture
+	PINFOLD_TEST_COUNT=10 cargo test --profile release-fast --locked --test pinned_binds --test ending --test rootless --test races --test soak --test unpack --test images --test registry -- --nocapture
 	PINFOLD_TEST_COUNT=$(SWAPS) cargo test --profile release-fast --locked --test swaps -- --nocapture
 	tests/setup.sh clients peers images
 	cargo build --profile release-fast --locked
