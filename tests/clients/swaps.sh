@@ -1,6 +1,6 @@
 #!/bin/bash
 # Bind sources that are swapped while podman and containerd launch, with a policy that grants the workspace;
-# run by tests/clients/run.sh inside the tree. The control is crun, which mounts what a name means by then:
+# run by tests/clients/run.sh inside the tree. The control is runc, which mounts what a name means by then:
 # where it does not lose, nothing is proved.
 #
 # COUNT launches through each client (default 6; the swap run of `make soak` has 300).
@@ -21,7 +21,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 [engine.runtimes]
 pinfold = ["/usr/bin/pinfold"]
-crun = ["/usr/bin/crun"]
+runc = ["/usr/sbin/runc"]
 [containers]
 log_driver = "k8s-file"
 pids_limit = 100
@@ -192,21 +192,21 @@ what_is_granted_is_mounted() {
 podman_is_raced() {
     under_attack by_podman pinfold "$COUNT" 'run --rm'
     all_judged
-    under_attack by_podman crun $((COUNT * 4 + 100)) 'run --rm'
+    under_attack by_podman runc $((COUNT * 4 + 100)) 'run --rm'
     lost
 }
 
 containerd_is_raced() {
     under_attack by_ctr pinfold "$COUNT"
     all_judged
-    under_attack by_ctr crun $((COUNT * 4 + 100))
+    under_attack by_ctr runc $((COUNT * 4 + 100))
     lost
 }
 
 # podman keeps the path that it was given: `inspect` shows it, whatever it means by then.
 swapped_between_create_and_start() {
     local runtime place started
-    for runtime in pinfold crun; do
+    for runtime in pinfold runc; do
         for place in 0 1; do
             by_podman $runtime create --name box >/dev/null
             python3 /tmp/exchange.py once $place
@@ -219,7 +219,7 @@ swapped_between_create_and_start() {
             podman inspect --format '{{range .Mounts}}{{.Source}} {{end}}' box | has '^/work/spot/below '
             podman rm --force --time 0 box
             case $runtime in
-            crun) equal "the control" secret "$(sort -u /tmp/seen)" || { cat /tmp/why; return 1; } ;;
+            runc) equal "the control" secret "$(sort -u /tmp/seen)" || { cat /tmp/why; return 1; } ;;
             pinfold)
                 code 1 [ $started = 0 ]
                 has 'refused by policy' </tmp/why
