@@ -267,8 +267,11 @@ fn plain_http_and_strange_certificates_are_refused_unless_named() {
     let (plain, tls) = (format!("{PLAIN}/a:1"), format!("{TLS}/a:1"));
     place.refused(&[&plain], PLAIN);
     place.refused(&[&tls], "certificate");
-    place.refused(&[&plain, "--insecure-registry", TLS], PLAIN);
-    place.refused(&[&plain, "--insecure-registry", "127.0.0.1"], PLAIN);
+    for other in [TLS, "127.0.0.1", "nobody.example"] {
+        let own = format!("which is {PLAIN}");
+        place.refused(&[&plain, "--insecure-registry", other], &own);
+        place.refused(&[&plain, "--insecure-registry", PLAIN, "--insecure-registry", other], &own);
+    }
     // While a policy stands, only the owner's file names such addresses.
     place.sh("echo 'version = 1' >/etc/pinfold/policy.toml");
     place.refused(&[&plain, "--insecure-registry", PLAIN], "--insecure-registry");
@@ -279,6 +282,12 @@ fn plain_http_and_strange_certificates_are_refused_unless_named() {
     place.pull(&[&plain, "--insecure-registry", PLAIN]).ok();
     // The owner's file decides only where nobody else can have written it.
     place.forget();
+    place.configure("version = 1");
+    let twice = format!(
+        "version = 1\n[[registry]]\nname = '{PLAIN}'\ninsecure = true\n[[registry]]\nname = '{PLAIN}'"
+    );
+    place.configure(&twice);
+    place.refused(&[&plain], "at lines 3 and 6");
     place.configure("version = 1");
     place.sh("chmod 666 /etc/pinfold/registries.toml");
     place.refused(&[&plain, "--insecure-registry", PLAIN], "written by");

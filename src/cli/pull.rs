@@ -21,7 +21,7 @@ pub struct PullArgs {
     /// The file of accounts (default: $REGISTRY_AUTH_FILE, or podman's and Docker's places)
     #[arg(long, value_name = "FILE", value_parser = os::<HostPath>())]
     pub authfile: Option<HostPath>,
-    /// Speak plain HTTP to this address
+    /// Speak plain HTTP to this address, which must be the registry's
     ///
     /// Weaker: whoever is on the way can read and change what comes; a digest in REF still holds. Refused
     /// while a policy stands: the host's owner then names such addresses.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::policy::trusted;
@@ -71,7 +72,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Registry {
-    name: String,
+    name: Spanned<String>,
     #[serde(default)]
     location: Option<String>,
     #[serde(default)]
@@ -149,13 +150,36 @@ impl Registries {
             );
         }
         let hosts = read.registry.iter().flat_map(|registry| {
-            let own = [Some(&registry.name), registry.location.as_ref()];
+            let own = [Some(registry.name.get_ref()), registry.location.as_ref()];
             own.into_iter().flatten().chain(registry.mirror.iter().map(|mirror| &mirror.location))
         });
         for host in hosts.chain(read.default.as_ref()) {
             check_host(host).map_err(wrong)?;
         }
+        read.no_name_twice(text).map_err(wrong)?;
         Ok(read)
+    }
+
+    /// Whichever of two counted would surprise somebody.
+    fn no_name_twice(&self, text: &str) -> std::result::Result<(), String> {
+        let line = |name: &Spanned<String>| {
+            let before = text.as_bytes().get(..name.span().start).unwrap_or_default();
+            before.iter().filter(|byte| **byte == b'\n').count() + 1
+        };
+        let mut seen: Vec<&Spanned<String>> = vec![];
+        for registry in &self.registry {
+            let name = &registry.name;
+            if let Some(first) = seen.iter().find(|seen| seen.get_ref().eq_ignore_ascii_case(name.get_ref()))
+            {
+                let (first, second) = (line(first), line(name));
+                return Err(format!(
+                    "{:?} has two tables [[registry]], at lines {first} and {second}",
+                    name.get_ref()
+                ));
+            }
+            seen.push(name);
+        }
+        Ok(())
     }
 
     /// What one pull may cost.
@@ -179,8 +203,11 @@ impl Registries {
 
     /// Whom to ask for images of a registry, in this order: its mirrors, and the registry itself.
     /// `insecure` are the addresses that the caller named.
-    pub fn endpoints(&self, name: &str, insecure: &[String]) -> Vec<Endpoint> {
-        let known = self.registry.iter().find(|registry| registry.name == name);
+    ///
+    /// # Errors
+    /// One that is not the registry's own: the caller would be told of a certificate instead.
+    pub fn endpoints(&self, name: &str, insecure: &[String]) -> Result<Vec<Endpoint>> {
+        let known = self.registry.iter().find(|registry| registry.name.get_ref() == name);
         let mirrors = known.into_iter().flat_map(|registry| &registry.mirror).map(|mirror| Endpoint {
             location: mirror.location.clone(),
             insecure: mirror.insecure,
@@ -191,17 +218,20 @@ impl Registries {
             tags: mirror.tags,
         });
         let location = known.and_then(|registry| registry.location.as_deref()).unwrap_or(name);
+        if let Some(other) = insecure.iter().find(|one| *one != location) {
+            let text = format!("is not the address of this image's registry, which is {location}");
+            return Err(Error::usage(text).field("--insecure-registry").object(format!("{other:?}")));
+        }
         let own = Endpoint {
             location: location.to_owned(),
-            insecure: known.is_some_and(|registry| registry.insecure)
-                || insecure.iter().any(|one| one == location),
+            insecure: known.is_some_and(|registry| registry.insecure) || !insecure.is_empty(),
             ca: known.and_then(|registry| registry.ca.clone()),
             account: known.and_then(|registry| registry.account.clone()).unwrap_or_else(|| name.to_owned()),
             proxy: known.and_then(|registry| registry.proxy.clone()),
             ports: known.map(|registry| registry.ports.clone()).unwrap_or_default(),
             tags: true,
         };
-        mirrors.chain([own]).collect()
+        Ok(mirrors.chain([own]).collect())
     }
 }
 
@@ -268,7 +298,7 @@ mod tests {
     #[test]
     fn mirrors_come_first_and_are_spoken_to_in_their_own_way() {
         let read = Registries::parse(WHOLE).unwrap();
-        let [mirror, own] = &read.endpoints("a.example", &[])[..] else { panic!() };
+        let [mirror, own] = &read.endpoints("a.example", &[]).unwrap()[..] else { panic!() };
         assert_eq!(
             (mirror.location.as_str(), mirror.insecure, mirror.tags, mirror.port()),
             ("127.0.0.1:5000", true, true, 5000)
@@ -283,10 +313,24 @@ mod tests {
     #[test]
     fn plain_http_is_for_the_address_that_was_named() {
         let none = Registries { version: 1, ..Registries::default() };
-        let insecure = |name: &str, named: &str| none.endpoints(name, &[named.to_owned()])[0].insecure;
-        assert!(insecure("a.example:5000", "a.example:5000"));
-        assert!(!insecure("a.example", "a.example:5000"));
-        assert!(!insecure("a.example:5000", "a.example"));
+        let insecure = |known: &Registries, name: &str, named: &str| {
+            known.endpoints(name, &[named.to_owned()]).map(|all| all.last().unwrap().insecure)
+        };
+        assert!(insecure(&none, "a.example:5000", "a.example:5000").unwrap());
+        assert!(!none.endpoints("a.example", &[]).unwrap()[0].insecure);
+        let known = Registries::parse(WHOLE).unwrap();
+        assert!(insecure(&known, "a.example", "b.example:5000").unwrap());
+        for (known, name, named) in [
+            (&none, "a.example", "a.example:5000"),
+            (&none, "a.example:5000", "a.example"),
+            (&known, "a.example", "a.example"),
+            (&known, "a.example", "127.0.0.1:5000"),
+        ] {
+            let error = insecure(known, name, named).unwrap_err();
+            assert_eq!((error.field_name(), error.class()), (Some("--insecure-registry"), Kind::Usage));
+        }
+        let both = ["a.example".to_owned(), "c.example".to_owned()];
+        assert!(none.endpoints("a.example", &both).unwrap_err().to_string().contains("c.example"));
         assert!(none.complete("x".parse().unwrap()).is_err());
     }
 
@@ -302,6 +346,10 @@ mod tests {
             ("version = 1\n[limits]\ntime = 'x'", "line 3"),
             ("version = 1\n[[registry]]\nname = 'https://a.example'", "HOST"),
             ("version = 1\n[[registry]]\nname = 'a.example'\ntags = true", "tags"),
+            (
+                "version = 1\n[[registry]]\nname = 'a.example'\n[[registry]]\nname = 'b.example'\n\n[[registry]]\nname = 'A.example'",
+                "at lines 3 and 8",
+            ),
             ("version = 1\n[[registry]]\nname = 'a.example'\n[[registry.mirror]]\nlocation = ''", "HOST"),
         ] {
             let error = Registries::parse(text).unwrap_err().to_string();

@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, args: &PullArgs) -> Result<ExitCode> {
     let demands = Demands::of(&image, args.verify_key.as_ref().map(HostPath::as_path))?;
     let accounts = Accounts::open(args.authfile.as_ref().map(HostPath::as_path))?;
     let range = nobody()?;
-    let endpoints = registries.endpoints(host, &args.insecure_registry);
+    let endpoints = registries.endpoints(host, &args.insecure_registry)?;
     let id = range.as_ref().map(id_range::IdRange::base);
     let mut line = Line::new(endpoints, image.path(), &accounts, registries.limits(), id);
     let store = super::open(global, Hold::Shared)?;
