@@ -139,6 +139,18 @@ fn every_door_is_shut_until_it_is_lifted() {
         host.refused(&["start", &id]);
         host.refused(&["exec", &other, "/bin/echo", "ran"]);
         host.refused(&["update", "--pids-limit", "32", &other]);
+        // Who asks first is told the same.
+        let check = ["policy", "check", "--explain", "--json", bundle.text()];
+        let asked = host.pinfold(&check);
+        let said: Value = serde_json::from_str(&asked.out).unwrap();
+        assert_eq!((asked.code(), &said["verdict"]), (120, &json!("refused")), "{asked:?}");
+        for list in ["violations", "decisions"] {
+            let list = said[list].as_array().unwrap();
+            let rules: Vec<_> = list.iter().filter(|one| one["rule"] == "lockdown").collect();
+            assert!(rules.len() == 1 && rules[0]["asked"].to_string().contains("an incident"), "{said}");
+        }
+        let words = host.pinfold(&["policy", "check", bundle.text()]);
+        assert!(words.out.contains("(rule lockdown, /etc/pinfold/lockdown; "), "{words:?}");
         assert_eq!(host.pinfold(&["sandbox", "--", "true"]).code(), 120);
         assert_eq!(
             host.pinfold(&["lockdown"]).ok(),
@@ -150,6 +162,7 @@ fn every_door_is_shut_until_it_is_lifted() {
         host.pinfold(&["kill", &other, "KILL"]).ok();
         host.pinfold(&["delete", "--force", &other]).ok();
         host.pinfold(&["lockdown", "--lift"]).ok();
+        assert!(!host.pinfold(&check).ok().contains("lockdown"));
         host.pinfold(&["start", &id]).ok();
         assert_eq!(host.pinfold(&["sandbox", "--", "echo", "ran"]).ok(), "ran\n");
         host.pinfold(&["delete", "--force", &id]).ok();

@@ -11,6 +11,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use super::trusted;
+use super::violation::Violation;
 use crate::error::{Call, Context, Error, Kind, Result};
 use crate::sys;
 
@@ -45,14 +46,30 @@ pub fn read() -> Result<Option<Lockdown>> {
 /// # Errors
 /// Kind `PolicyRefused`.
 pub fn check() -> Result<()> {
-    let refused = |text: String| {
-        Error::new(Kind::PolicyRefused, format!("refused by policy: {text} (rule lockdown, {LOCKDOWN_FILE})"))
-            .hint("`pinfold lockdown --status` tells more; root lifts it by `pinfold lockdown --lift`")
-    };
+    why().map_or(Ok(()), |text| {
+        let text = format!("refused by policy: {text} (rule lockdown, {LOCKDOWN_FILE})");
+        Err(Error::new(Kind::PolicyRefused, text)
+            .hint("`pinfold lockdown --status` tells more; root lifts it by `pinfold lockdown --lift`"))
+    })
+}
+
+/// What [`check`] refuses, for who asks and launches nothing.
+pub fn violation() -> Option<Violation> {
+    why().map(|text| Violation {
+        rule: "lockdown",
+        field: "lockdown".to_owned(),
+        asked: text,
+        allowed: "nothing until root lifts it".to_owned(),
+        file: LOCKDOWN_FILE.to_owned(),
+        line: 0,
+    })
+}
+
+fn why() -> Option<String> {
     match read() {
-        Ok(None) => Ok(()),
-        Ok(Some(lockdown)) => Err(refused(format!("the host is locked down {}", lockdown.words()))),
-        Err(error) => Err(refused(format!("whether the host is locked down cannot be read: {error}"))),
+        Ok(None) => None,
+        Ok(Some(lockdown)) => Some(format!("the host is locked down {}", lockdown.words())),
+        Err(error) => Some(format!("whether the host is locked down cannot be read: {error}")),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::commands::explain::Seen;
 use crate::commands::judge::Judge;
 use crate::commands::output;
 use crate::error::{Error, ExitCode, Result};
-use crate::policy::{Decision, Verdict, Violation};
+use crate::policy::{Decision, Verdict, Violation, lockdown};
 use crate::types::HostPath;
 
 /// What `--json` prints.
@@ -33,7 +33,12 @@ pub(super) fn run(global: &Global, bundle: Option<&HostPath>, explain: bool, jso
     let seen = Seen::open(bundle.map_or(Path::new("."), HostPath::as_path))?;
     let judge = Judge::of_annotations(global, &seen.annotations())?;
     let request = seen.request(global, &judge)?;
-    let (_, decisions, verdict) = judge.decisions(&seen.draft, seen.dir.as_fd(), &request)?;
+    let (_, mut decisions, mut verdict) = judge.decisions(&seen.draft, seen.dir.as_fd(), &request)?;
+    // In every mode, and without a policy.
+    if let Some(judged) = lockdown::violation() {
+        verdict = verdict.and(Verdict::Refused(vec![judged.clone()]));
+        decisions.push(Decision { kept: false, layer: "host".to_owned(), judged });
+    }
     let printed = printed(&judge, &verdict, explain.then_some(&decisions));
     match json {
         true => {
