@@ -29,6 +29,10 @@ impl Target {
     fn new(name: &str) -> Self {
         Self(std::env::temp_dir().join(format!("pinfold-report-{name}-{}", std::process::id())))
     }
+
+    fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.0).is_ok()
+    }
 }
 
 impl Drop for Target {
@@ -68,6 +72,97 @@ fn real_reports_are_as_described() {
         assert_eq!(exit, Some(*code), "{name}");
         assert_eq!(faults(&schema, &report), [""; 0], "{name}: {report}");
     }
+}
+
+/// docs/command-line.md, "A report of a line that is refused".
+#[test]
+fn a_line_that_is_refused_has_a_report() {
+    let schema = schema();
+    let rows: &[(&str, &[&str], &str)] = &[
+        ("value", &["--memory", "0", "--", "true"], "'0' for '--memory <SIZE>'"),
+        ("unknown", &["--nonsense", "--", "true"], "unexpected argument '--nonsense'"),
+        ("missing", &[], "CMD"),
+        ("contradiction", &["--cap-add", "KILL", "--cap-drop", "KILL", "--", "true"], "KILL"),
+        ("secret", &["--env", "=s3cret", "--", "true"], "--env"),
+        ("bad file", &["--spec", "/dev/null"], "--spec"),
+    ];
+    let file = Target::new("options");
+    fs::write(&file.0, r#"{"memory": "0"}"#).unwrap();
+    let of_file = ["--spec", file.0.to_str().unwrap(), "--", "true"];
+    for (name, options, words) in
+        rows.iter().chain([&("of a file", &of_file[..], "--spec: invalid value '0'")])
+    {
+        let (report, exit) = report(name, options);
+        assert_eq!(
+            (&report["outcome"]["kind"], exit),
+            (&json!("usage_error"), Some(125)),
+            "{name}: {report}"
+        );
+        assert_eq!(report["exit_code"], 125, "{name}");
+        let message = report["error"]["message"].as_str().unwrap();
+        assert!(message.contains(words) && !message.contains("s3cret"), "{name}: {message}");
+        assert_eq!(faults(&schema, &report), [""; 0], "{name}: {report}");
+    }
+    // By a descriptor of the caller's.
+    let target = Target::new("by number");
+    let script = "exec 7>\"$1\"; exec \"$0\" sandbox --report fd:7 --memory 0 -- true";
+    let mut shell = Command::new("sh");
+    let code =
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_pinfold")]).arg(&target.0).output().unwrap().status;
+    let report: Value = serde_json::from_str(&fs::read_to_string(&target.0).unwrap()).unwrap();
+    assert_eq!((code.code(), &report["outcome"]["kind"]), (Some(125), &json!("usage_error")));
+}
+
+/// The words of such a line may be somebody else's. A control shows that the same file is written where the
+/// caller names it.
+#[test]
+fn a_word_that_may_be_somebody_else_s_names_no_report() {
+    let (target, own) = (Target::new("word"), Target::new("own"));
+    let (file, caller) = (target.0.to_str().unwrap(), own.0.to_str().unwrap());
+    let joined = format!("--report={file}");
+    let rows: &[&[&str]] = &[
+        // The value of an option, and an argument of the program.
+        &["--env", &joined, "--", "true"],
+        &["--ro", &joined, "--", "true"],
+        &["--memory", &joined, "--", "true"],
+        &["--nonsense", &joined, "--", "true"],
+        &["--nonsense", "--report", file, "--", "true"],
+        &["--memory", "0", "true", "--report", file],
+        &["--memory", "0", "--", "true", &joined],
+        &["--memory", "0", "--", &joined],
+        // A second one, in front of the caller's and behind it.
+        &[&joined, "--report", caller, "--", "true"],
+        &["--report", caller, &joined, "--", "true"],
+        &["--report", caller, "--env", &joined, "--", "true"],
+        &["--report", caller, "--report", file],
+    ];
+    for options in rows {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_pinfold")).arg("sandbox").args(*options).output().unwrap();
+        assert_eq!(output.status.code(), Some(125), "{options:?}: {output:?}");
+        assert!(!target.is_there() && !own.is_there(), "{options:?}: {output:?}");
+    }
+    // What a program is called with is its own affair, and what is only explained has no report.
+    let program: &[&str] = &["--report", caller, "--memory", "0", "--", "true", &joined];
+    let explained: &[&str] = &["--explain", &joined, "--", "true"];
+    for (options, code, written) in [(program, 125, true), (explained, 0, false)] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_pinfold")).arg("sandbox").args(options).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {output:?}");
+        assert_eq!((target.is_there(), own.is_there()), (false, written), "{options:?}");
+        fs::remove_file(&own.0).ok();
+    }
+    // Neither through a link, nor over a secret's descriptor.
+    std::os::unix::fs::symlink(&own.0, &target.0).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
+    let output = command.args(["sandbox", &joined, "--memory", "0", "--", "true"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(125) && told.contains("ELOOP") && !own.is_there(), "{told}");
+    fs::write(&own.0, "the secret").unwrap();
+    let script = "exec 7<>\"$1\"; exec \"$0\" sandbox --report fd:7 --secret s=fd:7 -- true";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_pinfold"), caller]).output().unwrap();
+    assert_eq!(fs::read_to_string(&own.0).unwrap(), "the secret");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod lockdown;
 mod others;
 mod policy;
 mod pull;
+mod refused;
 mod sandbox;
 mod selftest;
 mod surface;
@@ -38,6 +39,7 @@ pub use others::{
 };
 pub use policy::{PolicyArgs, PolicyWhat};
 pub use pull::PullArgs;
+pub use refused::{report_of_refused, usage_text};
 pub use sandbox::{
     DEFAULT_CPUS, DEFAULT_MEMORY, DEFAULT_PIDS, DEFAULT_SHM, FileArgs, IdentityArgs, LifeArgs, LimitArgs,
     MountList, MountRequest, PrivilegeArgs, ProcessArgs, SandboxArgs,

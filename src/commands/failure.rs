@@ -28,7 +28,7 @@ fn exit_code(verb: &Verb, error: &Error) -> ExitCode {
     }
 }
 
-/// Prints what clap has to say: help and version to stdout, everything else to stderr.
+/// Prints what clap has to say: help and version to stdout, everything else to stderr and into the report.
 pub fn of_command_line(args: &[OsString], error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match super::output::print(&error.to_string()) {
@@ -37,6 +37,9 @@ pub fn of_command_line(args: &[OsString], error: &clap::Error) -> ExitCode {
         };
     }
     say(&format!("pinfold: {error}"));
+    if let Err(unwritten) = super::sandbox::report_refused(args, error) {
+        say(&text("sandbox", None, &unwritten));
+    }
     code_of_attempt(args)
 }
 

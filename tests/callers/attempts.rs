@@ -352,6 +352,16 @@ print('$REACHED')""#,
         "a report in a home that leads out",
         r#"ln -s "$ROOTS/w" w; $P sandbox --report w/report -- true"#,
     ),
+    by(
+        "sandbox report",
+        "a report of a line that is refused",
+        r#"$P sandbox --report "$ROOTS/w/report" --memory 0 -- true"#,
+    ),
+    by(
+        "sandbox report",
+        "a report of options that are refused",
+        r#"echo "{" >bad.json; $P sandbox --report "$ROOTS/w/report" --spec bad.json"#,
+    ),
     by("sandbox spec", "options", r#"$P sandbox --spec "$ROOTS/spec.json""#),
     by(
         "ps ps_args",

@@ -8,10 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::cli::SandboxArgs;
 use crate::error::{Call, Context, Error, Result};
 use crate::sys;
-use crate::types::{FdNumber, ReportTarget, SecretSource};
+use crate::types::{FdNumber, ReportTarget, SecretArg, SecretSource};
 
 /// All of them, until each is taken out.
 pub(super) struct Inherited(BTreeMap<FdNumber, OwnedFd>);
@@ -22,8 +21,8 @@ impl Inherited {
     /// # Errors
     /// A number that is not open, that is a standard stream, or that cannot serve: a
     /// directory, a report that cannot be written, a secret that cannot be read.
-    pub(super) fn take(args: &SandboxArgs) -> Result<Self> {
-        let named = named(args);
+    pub(super) fn take(report: Option<&ReportTarget>, secrets: &[SecretArg]) -> Result<Self> {
+        let named = named(report, secrets);
         // All before the first: a duplicate must not get a number that is asked for below.
         for (number, option, _) in &named {
             open_for_us(*number).at(*option)?;
@@ -47,12 +46,12 @@ impl Inherited {
     }
 }
 
-fn named(args: &SandboxArgs) -> Vec<(FdNumber, &'static str, OFlag)> {
-    let report = match &args.life.report {
+fn named(report: Option<&ReportTarget>, secrets: &[SecretArg]) -> Vec<(FdNumber, &'static str, OFlag)> {
+    let report = match report {
         Some(ReportTarget::Fd(number)) => Some((*number, "--report", OFlag::O_WRONLY)),
         _ => None,
     };
-    let secrets = args.process.secret.iter().filter_map(|secret| match secret.source {
+    let secrets = secrets.iter().filter_map(|secret| match secret.source {
         SecretSource::Fd(number) => Some((number, "--secret", OFlag::O_RDONLY)),
         SecretSource::File(_) => None,
     });

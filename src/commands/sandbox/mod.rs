@@ -8,6 +8,7 @@ mod inherited;
 mod keep;
 mod mounts;
 mod oom_score;
+mod refused;
 mod report_target;
 mod request_file;
 mod rlimits;
@@ -20,6 +21,7 @@ mod spec;
 mod users;
 
 pub use keep::kept_extras;
+pub use refused::report_refused;
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ use crate::policy;
 use crate::resolve::Facts;
 use crate::state::id_range::IdRange;
 use crate::timing;
+use crate::types::ReportTarget;
 
 use super::bundle;
 use super::explain;
@@ -66,14 +69,25 @@ pub fn run(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
         None => run_options(global, args),
         Some(file) => {
             let typed: Vec<_> = crate::sys::program::arguments();
-            run_options(global, &request_file::together(file, &typed)?)
+            match request_file::together(file, &typed) {
+                Ok(args) => run_options(global, &args),
+                Err(error) => {
+                    wanted_report(args).map_or(Ok(()), |target| refused::tell(target, &error))?;
+                    Err(error)
+                }
+            }
         }
     }
 }
 
+/// What is only explained has no end to report.
+fn wanted_report(args: &SandboxArgs) -> Option<&ReportTarget> {
+    args.life.report.as_ref().filter(|_| !args.life.explain)
+}
+
 fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
-    let mut inherited = Inherited::take(args)?;
-    let target = args.life.report.as_ref().map(|target| report_target::open(target, &mut inherited));
+    let mut inherited = Inherited::take(wanted_report(args), &args.process.secret)?;
+    let target = wanted_report(args).map(|target| report_target::open(target, &mut inherited));
     let mut reporter = Reporter::new(target.transpose().at("--report")?);
     let host = Host::read()?;
     timing::ended("host");

@@ -26,7 +26,7 @@ pub(super) fn together(file: &InputFile, typed: &[OsString]) -> Result<SandboxAr
         serde_json::from_slice(&text).map_err(|error| Error::usage(error.to_string()).field("--spec"))?;
     let words = words(&value)?;
     let parsed = cli::parse_from(splice(typed, words))
-        .map_err(|error| Error::usage(error.to_string()).field("--spec"))?;
+        .map_err(|error| Error::usage(cli::usage_text(&error)).field("--spec"))?;
     match parsed.verb {
         Verb::Sandbox(args) => Ok(*args),
         _ => Err(Error::usage("describes no sandbox").field("--spec")),
