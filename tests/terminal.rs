@@ -10,13 +10,14 @@ mod support;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::OutputFlags;
 use nix::unistd::Pid;
-use pty::{Receiver, Terminal};
+use pty::{Full, Receiver, Terminal};
 use serde_json::json;
-use support::{Bundle, Dir, await_that, run};
+use support::{Bundle, Dir, await_that, run, start};
 
 /// A bundle with a terminal whose program is this script.
 fn with_terminal(dir: &Dir, name: &str, script: &str) -> Bundle {
@@ -108,6 +109,37 @@ fn a_detached_exec_and_run_send_theirs_too() {
     second.await_text("heard bye");
     first.type_in("bye\n");
     first.await_text("heard bye");
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}
+
+/// unix(7): where nobody accepts, connect(2) waits as long as the queue is full.
+#[test]
+fn a_listener_that_takes_nobody_holds_a_launch_up_for_a_time() {
+    let dir = Dir::new();
+    let bundle = with_terminal(&dir, "bundle", "sleep 100");
+    let (id, console) = (dir.id("full"), dir.text("console"));
+    let queue = Full::at(console.as_ref());
+    let line = ["--bundle", bundle.text(), "--console-socket", &console, &id];
+    let begun = Instant::now();
+    let ran = dir.pinfold(&[&["create"], &line[..]].concat());
+    assert!(ran.code() == 1 && ran.err.contains("EAGAIN") && ran.err.contains("took nothing in"), "{ran:?}");
+    assert!((9..20).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    dir.assert_nothing_left();
+    // Room lets it through, and a signal ends it.
+    let waiting = start(&mut dir.command(&[&["create"], &line[..]].concat()));
+    std::thread::sleep(Duration::from_millis(500));
+    let _taken = queue.accept();
+    waiting.wait().ok();
+    dir.pinfold(&["start", &id]).ok();
+    let begun = Instant::now();
+    let exec = ["exec", "--tty", "--detach", "--console-socket", &console, &id, "/bin/sleep", "100"];
+    let waiting = start(&mut dir.command(&exec));
+    std::thread::sleep(Duration::from_secs(1));
+    kill(Pid::from_raw(i32::try_from(waiting.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let ran = waiting.wait();
+    assert!(ran.code() == 255 && ran.err.contains("ended by a signal"), "{ran:?}");
+    assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
     dir.pinfold(&["delete", "--force", &id]).ok();
     dir.assert_nothing_left();
 }

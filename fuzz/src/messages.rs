@@ -90,7 +90,7 @@ fn sent(bytes: &[u8]) {
     let listener = UnixListener::bind(&path).unwrap();
     let bytes = &bytes[..bytes.len().min(4096)];
     let null = File::open("/dev/null").unwrap();
-    match send(&path, bytes, null.as_fd()) {
+    match send(&path, bytes, null.as_fd(), None) {
         Ok(()) => {}
         Err(error) => panic!("{error}"),
     }

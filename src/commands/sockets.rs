@@ -41,13 +41,17 @@ impl<'a> Sockets<'a> {
     /// for a container's first process, `setns` for one of `exec`.
     ///
     /// # Errors
-    /// Nobody listens there; not a stream socket.
+    /// Nobody listens there, or takes what is sent; not a stream socket.
     pub fn send(self, child: &Assembled, kind: &str) -> Result<()> {
+        let interrupts = Some(child.interrupts());
         if let (Some(path), Some(master)) = (self.console, &child.console) {
-            send(path.as_path(), b"/dev/ptmx", master.as_fd()).at("--console-socket")?;
+            send(path.as_path(), b"/dev/ptmx", master.as_fd(), interrupts).at("--console-socket")?;
         }
         match self.pidfd {
-            Some(path) => send(path.as_path(), kind.as_bytes(), child.pidfd.as_fd()).at("--pidfd-socket"),
+            Some(path) => {
+                let pidfd = child.pidfd.as_fd();
+                send(path.as_path(), kind.as_bytes(), pidfd, interrupts).at("--pidfd-socket")
+            }
             None => Ok(()),
         }
     }

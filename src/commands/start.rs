@@ -131,7 +131,7 @@ fn hand_over(agent: &Agent, state: &State, number: i32) -> Result<()> {
     let init = state.init.ok_or_else(|| Error::internal("a created container without a process"))?;
     let pidfd = sys::pidfd::pidfd_open(nix::unistd::Pid::from_raw(init.pid)).call("pidfd_open")?;
     let handed = match init.lives()? {
-        true => launch::hand_over(agent, init.pid, pidfd.as_fd(), number),
+        true => launch::hand_over(agent, (init.pid, pidfd.as_fd()), number, None),
         false => Err(Error::new(Kind::IdentityChanged, "the container's first process is gone")),
     };
     if handed.is_err() && init.lives()? {

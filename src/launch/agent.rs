@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
@@ -14,8 +15,14 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use crate::error::{Call, Context, Error, Result};
 use crate::plan::{Agent, Meeting};
 use crate::sys;
+use crate::sys::poll::{POLLIN, PollFd};
 
 const FIELD: &str = "/linux/seccomp/listenerPath";
+
+/// How long somebody who listens may let callers wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// unix(7) has no word for room in the other's queue, so it is asked for again.
+const AGAIN_MS: u64 = 10;
 
 /// The child's word that its filter is in force, with the number of the listener.
 pub const LISTENER_WORD: usize = 5;
@@ -34,9 +41,15 @@ pub fn listener_number(word: &[u8]) -> Option<i32> {
 ///
 /// # Errors
 /// Nobody listens at the path, or this caller may not reach into the process.
-pub fn hand_over(agent: &Agent, pid: i32, pidfd: BorrowedFd<'_>, number: i32) -> Result<()> {
+pub fn hand_over(
+    agent: &Agent,
+    (pid, pidfd): (i32, BorrowedFd<'_>),
+    number: i32,
+    interrupts: Option<BorrowedFd<'_>>,
+) -> Result<()> {
     let listener = sys::pidfd::pidfd_getfd(pidfd, number).call("pidfd_getfd").at(FIELD)?;
-    send(&agent.path, agent.message(pid).as_bytes(), listener.as_fd()).at(FIELD).map_err(unreachable)
+    let message = agent.message(pid);
+    send(&agent.path, message.as_bytes(), listener.as_fd(), interrupts).at(FIELD).map_err(unreachable)
 }
 
 /// Whether somebody can listen there at all: known at `create`, before anything is made.
@@ -52,24 +65,63 @@ fn unreachable(error: Error) -> Error {
     error.hint("failed to connect with seccomp agent: start the supervisor before the container")
 }
 
-/// Sends bytes with a descriptor to a stream socket.
+/// Sends bytes with a descriptor to a stream socket. Who listens and takes nobody holds pinfold up for a time,
+/// which `interrupts` can end.
 ///
 /// # Errors
-/// Nobody listens there; not a stream socket.
-pub fn send(path: &Path, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+/// Nobody listens there, or takes what is sent; not a stream socket.
+pub fn send(path: &Path, bytes: &[u8], fd: BorrowedFd<'_>, interrupts: Option<BorrowedFd<'_>>) -> Result<()> {
     let _as_caller = sys::caller::as_caller().call("setresuid")?;
-    let stream =
-        socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let stream = socket(AddressFamily::Unix, SockType::Stream, flags, None).call("socket")?;
     let listening = open_socket(path).on(path.display())?;
     // sun_path holds 108 bytes (unix(7)); and what was opened is what is connected to.
     let name = format!("/proc/self/fd/{}", listening.as_raw_fd());
     let address = UnixAddr::new(name.as_str()).call("connect")?;
-    connect(stream.as_raw_fd(), &address).call("connect").on(path.display())?;
-    let mut sent = sys::socket::send_fd(stream.as_fd(), bytes, Some(fd)).call("sendmsg").on(path.display())?;
+    let patience = Patience { until: Instant::now() + PATIENCE, interrupts };
+    patience.of("connect", || connect(stream.as_raw_fd(), &address)).on(path.display())?;
+    let mut sent = 0;
     while let Some(rest @ [_, ..]) = bytes.get(sent..) {
-        sent += sys::socket::send_fd(stream.as_fd(), rest, None).call("sendmsg").on(path.display())?;
+        let fd = (sent == 0).then_some(fd);
+        let sending = || sys::socket::send_fd(stream.as_fd(), rest, fd);
+        sent += patience.of("sendmsg", sending).on(path.display())?;
     }
     Ok(())
+}
+
+/// For a call that says EAGAIN until the other side has room.
+struct Patience<'a> {
+    until: Instant,
+    interrupts: Option<BorrowedFd<'a>>,
+}
+
+impl Patience<'_> {
+    fn of<T>(&self, call: &str, mut act: impl FnMut() -> nix::Result<T>) -> Result<T> {
+        loop {
+            match act() {
+                Err(Errno::EAGAIN) if Instant::now() < self.until => self.pause()?,
+                Err(Errno::EAGAIN) => {
+                    let hint = format!("who listens there took nothing in {} seconds", PATIENCE.as_secs());
+                    return Err(Error::call(call, Errno::EAGAIN).hint(hint));
+                }
+                Err(Errno::EINTR) => {}
+                done => return done.call(call),
+            }
+        }
+    }
+
+    fn pause(&self) -> Result<()> {
+        let mut watched = [self.interrupts.map_or(PollFd::nothing(), |fd| PollFd::new(fd, POLLIN))];
+        match sys::poll::ppoll(&mut watched, Some(AGAIN_MS)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).call("ppoll"),
+        }
+        let [interrupt] = watched;
+        match interrupt.readable() {
+            true => Err(Error::setup("ended by a signal while it waited for the socket's listener")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Never through a link that somebody planted in the socket's place.

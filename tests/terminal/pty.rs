@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -109,6 +109,38 @@ pub fn exit_code(child: &mut Child) -> Option<i32> {
             panic!("it did not end");
         }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A listening socket whose queue is full.
+pub struct Full {
+    listener: OwnedFd,
+    _queued: Vec<OwnedFd>,
+}
+
+impl Full {
+    pub fn at(path: &Path) -> Self {
+        use nix::errno::Errno;
+        use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+        let address = UnixAddr::new(path).unwrap();
+        let new = |flags| socket::socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        let listener = new(SockFlag::SOCK_CLOEXEC);
+        socket::bind(listener.as_raw_fd(), &address).unwrap();
+        socket::listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let mut queued = vec![];
+        loop {
+            let stream = new(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK);
+            match socket::connect(stream.as_raw_fd(), &address) {
+                Ok(()) => queued.push(stream),
+                Err(errno) => break assert_eq!(errno, Errno::EAGAIN),
+            }
+        }
+        Self { listener, _queued: queued }
+    }
+
+    /// Makes room for one.
+    pub fn accept(&self) -> OwnedFd {
+        socket::accept(self.listener.as_fd()).unwrap()
     }
 }
 

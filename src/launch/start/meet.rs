@@ -92,7 +92,7 @@ pub(super) fn meet(
 fn meet_listener(plan: &mut Plan, child: &Assembled, number: i32) -> Result<bool> {
     let agent =
         plan.agent.as_ref().ok_or_else(|| Error::internal("nobody is there to supervise the filter"))?;
-    agent::hand_over(agent, child.pid, child.pidfd.as_fd(), number)?;
+    agent::hand_over(agent, (child.pid, child.pidfd.as_fd()), number, Some(child.interrupts()))?;
     // Until execve closes it.
     plan.keep_fds.push(number.cast_unsigned());
     go(child).map(|()| meets_for_late_listener(plan))
