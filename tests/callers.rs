@@ -292,6 +292,8 @@ fn who_calls_is_known_or_nothing_is_launched() {
         let ran = host.shell(As::Root, call);
         assert!(ran.code() != 0 && ran.err.contains("(rule callers.sudo, "), "{call}: {ran:?}");
     }
+    let check = host.shell(As::Root, "$P policy check bundle");
+    assert!(check.code() == 120 && check.out.contains("(rule callers.sudo, "), "{check:?}");
     host.shell(As::Caller, "$P sandbox true").ok();
     host.dir.write("policy.toml", &format!("{policy}\n[callers]\nsudo = \"root\"\n"));
     assert!(host.shell(As::Caller, "$P sandbox --ro \"$ROOTS/secret:/s\" -- cat /s").ok().contains(MARK));

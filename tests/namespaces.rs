@@ -58,7 +58,9 @@ impl Holder {
         let forks = flags.contains(&"--fork");
         let own = namespace(std::process::id(), "pid");
         await_that("the holder is in place", || match forks {
-            true => namespace(holder.0.id(), "pid_for_children") != own,
+            // The name is not there until the namespace has its first process.
+            true => fs::read_link(holder.path("pid_for_children"))
+                .is_ok_and(|now| now.display().to_string() != own),
             false => fs::read_to_string(format!("/proc/{}/comm", holder.0.id())).unwrap() == "sleep\n",
         });
         if forks {
@@ -356,6 +358,45 @@ fn clocks_have_their_offsets() {
     let links: Vec<_> = exec.ok().lines().collect();
     assert_eq!(links[0], links[1]);
     dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
+}
+
+/// config-linux.md, "Control groups": pids.limit. The stage of such a launch and the process that it clones are
+/// two for a moment, which is over before the program runs.
+#[test]
+fn a_limit_of_one_process_holds_beside_a_stage() {
+    let dir = Dir::new();
+    let (user, _below) = user_namespace();
+    let pid = Holder::unshare(&["--pid", "--fork", "--kill-child"]);
+    let joins: [(&str, Value); 4] = [
+        ("pid", json!({"type": "pid", "path": pid.path("pid_for_children")})),
+        ("user", json!({"type": "user", "path": user.path("user")})),
+        ("time", json!({"type": "time"})),
+        ("none", json!({"type": "ipc"})),
+    ];
+    for (kind, join) in joins {
+        let mut bundle = bundle(&dir, kind, "echo ran; /bin/true; echo forked");
+        bundle.edit(|config| {
+            let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+            list.retain(|one| one["type"] != join["type"]);
+            list.push(join.clone());
+            config["linux"]["resources"]["pids"] = json!({"limit": 1});
+            if kind == "time" {
+                config["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 7}});
+            }
+        });
+        if kind == "user" {
+            std::os::unix::fs::chown(bundle.rootfs(), Some(200_000), Some(200_000)).unwrap();
+        }
+        let ran = bundle.run(&dir, &dir.id(kind));
+        assert!(ran.out == "ran\n" && ran.err.contains("fork"), "{kind}: {ran:?}");
+        let id = dir.id(kind);
+        dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+        let files = ["pids/", "", "unified/"].map(|place| format!("/sys/fs/cgroup/{place}{id}/pids.max"));
+        let limit = files.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap();
+        assert_eq!(limit, "1\n", "{kind}");
+        dir.pinfold(&["delete", "--force", &id]).ok();
+    }
     dir.assert_nothing_left();
 }
 

@@ -514,6 +514,10 @@ fn options_of_a_launch_are_judged() {
     host.refused(&run(&mut command), "process.preserve_fds", "a directory of the host");
     let disabled = host.pinfold(&["--cgroup-manager", "disabled", "run", "--bundle", path, &id]);
     host.refused(&disabled, "limits.pids", "no cgroup");
+    // Who asks first is told the same.
+    host.pinfold(&["policy", "check", path]).ok();
+    let check = host.pinfold(&["--cgroup-manager", "disabled", "policy", "check", path]);
+    assert!(check.code() == 120 && check.out.contains("(rule limits.pids, "), "{check:?}");
 }
 
 /// The decisions of `explain --json` or `policy check --explain --json`: verdict, and each as

@@ -16,7 +16,7 @@ use super::sockets::Sockets;
 use super::trail::{Need, Trail};
 use super::wishes::Wishes;
 use super::{agent, hooks, log, pid_file, preserved, rdt};
-use crate::cgroup::{Cgroup, Limits};
+use crate::cgroup::{Cgroup, Limits, StagedLimits};
 use crate::cli::{Global, LaunchArgs};
 use crate::draft::{self, Draft, DraftHook, Extras};
 use crate::error::{Context, Error, Kind, Result};
@@ -219,6 +219,10 @@ impl Launching<'_> {
     ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
         // runc's controllers are all on: engines ask for the statistics of any container.
         let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
+        let limits = match resolve::may_have_a_stage(&judged.draft) {
+            true => StagedLimits::with_room(limits),
+            false => StagedLimits::plain(limits),
+        };
         let mut home = Home::prepare(self.host, group, &limits, judged.draft.cgroup_owner)?;
         timing::ended("cgroup");
         match self.in_cgroup(judged, &mut home, entry, (ending, trail, gate)) {
@@ -259,8 +263,8 @@ impl Launching<'_> {
         };
         let plan = &mut finished.plan;
         let mut child = ending.with_keeper(self.life, |keeping| {
-            home.launch(|place| {
-                let at_go: &mut launch::AtGo<'_> = &mut || gate.pass();
+            home.launch(|place, at_last| {
+                let at_go: &mut launch::AtGo<'_> = &mut || at_last().and_then(|()| gate.pass());
                 launch::assemble_with(plan, place, Company { at_hooks: &mut at_hooks, at_go, keeping })
             })
         })?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::group::has_group;
 use super::judge::{Judge, Judged, with_files};
 use super::wishes::Wishes;
 use super::{bundle, host::Host, output, text_file};
@@ -83,6 +84,7 @@ impl Seen {
         Ok(wishes.asked(Request {
             annotations: self.annotations(),
             running: judge.running()? + 1,
+            has_cgroup: has_group(global, &self.draft, &self.host)?,
             has_unit: global.cgroup_manager() == CgroupManager::Systemd,
             report,
             ..judge.request(Verb::Create, base)?

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::caller;
 use super::host::Host;
-use crate::cgroup::{Cgroup, CgroupPath, Limits, Mode};
+use crate::cgroup::{Cgroup, CgroupPath, Limits, Mode, StagedLimits};
 use crate::cli::{CgroupManager, Global, Rootless};
 use crate::draft::Draft;
 use crate::error::{Context, Error, Result};
@@ -87,6 +87,18 @@ impl Wanted {
     }
 }
 
+/// Whether a launch would get one, for who only asks.
+///
+/// # Errors
+/// A path that is none.
+pub fn has_group(global: &Global, draft: &Draft, host: &Host) -> Result<bool> {
+    match global.cgroup_manager() {
+        CgroupManager::Disabled => Ok(false),
+        CgroupManager::Systemd => Ok(true),
+        CgroupManager::Cgroupfs => by_files(global, "any", draft, host).map(|path| path.is_some()),
+    }
+}
+
 /// Limits and annotations must not contradict each other: systemd would take the last word, and
 /// the files the first.
 fn properties(limits: &Limits, annotations: &BTreeMap<String, String>) -> Result<Vec<Property>> {
@@ -123,7 +135,7 @@ pub struct Home<'h> {
     host: &'h Host,
     path: Option<CgroupPath>,
     scope: Option<Scope>,
-    limits: &'h Limits,
+    limits: &'h StagedLimits,
     owner: Option<u32>,
     cell: OnceCell<Cgroup>,
     /// Whether systemd was asked for the scope.
@@ -138,13 +150,13 @@ impl<'h> Home<'h> {
     pub fn prepare(
         host: &'h Host,
         wanted: Option<Wanted>,
-        limits: &'h Limits,
+        limits: &'h StagedLimits,
         owner: Option<u32>,
     ) -> Result<Self> {
         let (path, scope) = wanted.map_or((None, None), |wanted| (Some(wanted.path), wanted.scope));
         let home = Self { host, path, scope, limits, owner, cell: OnceCell::new(), asked: false };
         match (&home.path, &home.scope) {
-            (Some(path), None) => home.keep(Cgroup::create(&host.hierarchies, path, limits)?)?,
+            (Some(path), None) => home.keep(Cgroup::create(&host.hierarchies, path, &limits.first)?)?,
             // One that is there already is somebody else's.
             (Some(path), Some(_)) => {
                 if let Some(found) = Cgroup::open(&host.hierarchies, path)? {
@@ -170,26 +182,35 @@ impl<'h> Home<'h> {
         self.cell.set(cgroup).map_err(|_again| Error::internal("a second group for one launch"))
     }
 
-    /// Runs a launch in it.
+    /// Runs a launch in it, which has the last limits set when no stage of it is left.
     ///
     /// # Errors
     /// The launch's, and those of the making of the scope.
-    pub fn launch<T>(&mut self, launch: impl FnOnce(Place<'_>) -> Result<T>) -> Result<T> {
+    pub fn launch<T>(
+        &mut self,
+        launch: impl FnOnce(Place<'_>, &dyn Fn() -> Result<()>) -> Result<T>,
+    ) -> Result<T> {
         let Self { host, path, scope, limits, owner, cell, asked } = self;
+        let cell = &*cell;
+        let at_last = || match (cell.get(), &limits.last) {
+            (Some(cgroup), Some(last)) => cgroup.update(last),
+            _ => Ok(()),
+        };
         let (Some(scope), Some(path)) = (scope, path) else {
             if let (Some(cgroup), Some(owner)) = (cell.get(), *owner) {
                 cgroup.delegate(owner.into()).at(FIELD)?;
             }
-            return launch(Place::of(cell.get()));
+            return launch(Place::of(cell.get()), &at_last);
         };
-        launch(Place::Around(cell, &mut |pid| {
+        let mut make = |pid: Pid| {
             *asked = true;
             scope.systemd.start(&scope.unit, pid, &scope.properties)?;
             let cgroup = around(host, path, pid)?;
-            cgroup.update(limits)?;
+            cgroup.update(&limits.first)?;
             owner.map_or(Ok(()), |owner| cgroup.delegate(owner.into())).at(FIELD)?;
             Ok(cgroup)
-        }))
+        };
+        launch(Place::Around(cell, &mut make), &at_last)
     }
 
     /// The group of a launch that succeeded.

@@ -30,6 +30,7 @@ mod walk;
 
 pub use below::Submount;
 pub use beneath::Barred;
+pub use entering::may_have_a_stage;
 pub use finish::{Bound, Finished, HookStates, Surroundings, finish};
 pub use idmap::render as render_map;
 pub use join::{Joining, join};
