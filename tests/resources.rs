@@ -220,3 +220,29 @@ fn a_class_of_service_is_entered_or_refused() {
     }
     dir.assert_nothing_left();
 }
+
+/// As runc's: with `--log` stderr is not told.
+#[test]
+fn a_warning_goes_to_the_log_in_its_form() {
+    let container = Container::new(SLEEP, &json!({"pids": {"limit": 40}}));
+    let (log, missing) = (container.dir.text("log"), container.dir.text("none/log"));
+    let resources = container.dir.write("resources.json", r#"{"devices": [{"allow": true}]}"#);
+    let update = |log: &str, form: &str, args: &[&str]| {
+        let line = [&["--log", log, "--log-format", form, "update"], args, &[&container.id]].concat();
+        let ran = container.dir.pinfold(&line);
+        ran.ok();
+        ran.err
+    };
+    assert_eq!(update(&log, "json", &["--kernel-memory", "5M"]), "");
+    assert_eq!(update(&log, "text", &["-r", resources.to_str().unwrap()]), "");
+    let text = fs::read_to_string(&log).unwrap();
+    let [json, words] = &text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let json: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["level"], "warning");
+    assert!(json["msg"].as_str().unwrap().starts_with("--kernel-memory is ignored"), "{json}");
+    assert!(words.contains(" level=warning msg=\"/linux/resources/devices is not changed"), "{words}");
+    // Where the log cannot be written nothing is lost.
+    let told = update(&missing, "json", &["--kernel-memory", "5M"]);
+    assert!(told.contains("warning: --kernel-memory is ignored") && told.contains("none/log"), "{told}");
+    container.end();
+}

@@ -44,6 +44,25 @@ pub struct RdtRecord {
     pub own: bool,
     /// The container's directory in `mon_groups`, which goes in any case.
     pub monitor: Option<String>,
+    /// Whether it was written down before anything was made: what has these names may be somebody else's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
+}
+
+impl RdtRecord {
+    /// The record for who is about to make it.
+    #[must_use]
+    pub fn begun(&self) -> Self {
+        Self { begun: true, ..self.clone() }
+    }
+}
+
+/// What kept a group from being made.
+#[derive(Debug)]
+struct Unmade {
+    error: Error,
+    /// What was made and could not be taken back.
+    left: Option<RdtRecord>,
 }
 
 impl Rdt {
@@ -80,7 +99,8 @@ impl Rdt {
             Some("/") => String::new(),
             Some(clos_id) => clos_id.to_owned(),
         };
-        RdtRecord { group, own: self.clos_id.is_none(), monitor: self.monitoring.then(|| id.to_owned()) }
+        let monitor = self.monitoring.then(|| id.to_owned());
+        RdtRecord { group, own: self.clos_id.is_none(), monitor, begun: false }
     }
 
     fn says_schemata(&self) -> bool {
@@ -147,14 +167,33 @@ impl Resctrl {
         Ok(None)
     }
 
+    /// Makes what container `id` needs, and has `keep` write it down: first, so that what a launch leaves that
+    /// is killed in between is found.
+    ///
+    /// # Errors
+    /// A class of service that does not exist or has other schemata; what the kernel says; those of `keep`.
+    pub fn make_recorded(
+        &self,
+        rdt: &Rdt,
+        id: &str,
+        mut keep: impl FnMut(Option<RdtRecord>) -> Result<()>,
+    ) -> Result<RdtTasks> {
+        let record = rdt.record(id);
+        keep(Some(record.begun()))?;
+        match self.make(rdt, &record) {
+            Ok(tasks) => keep(Some(record)).map(|()| tasks),
+            Err(unmade) => keep(unmade.left).and(Err(unmade.error)),
+        }
+    }
+
     /// Makes what the container needs, writes its schemata, and opens its `tasks`. On failure
-    /// nothing stays that was made here.
+    /// what was made here is taken back.
     ///
     /// # Errors
     /// A class of service that does not exist or has other schemata; what the kernel says.
-    pub fn make(&self, rdt: &Rdt, record: &RdtRecord) -> Result<RdtTasks> {
+    fn make(&self, rdt: &Rdt, record: &RdtRecord) -> std::result::Result<RdtTasks, Unmade> {
         let mut made = vec![];
-        self.try_make(rdt, record, &mut made).map_err(|error| undo(&made, error))
+        self.try_make(rdt, record, &mut made).map_err(|error| undo(&made, record, error))
     }
 
     fn try_make(&self, rdt: &Rdt, record: &RdtRecord, made: &mut Vec<(Dir, String)>) -> Result<RdtTasks> {
@@ -221,7 +260,8 @@ impl Resctrl {
         Ok(RdtTasks(tasks))
     }
 
-    /// Removes what was made for a container; what is gone already is no error.
+    /// Removes what was made for a container; what is gone already is no error. Of what was only begun, a
+    /// group that is in use stays: its name was taken before.
     ///
     /// # Errors
     /// rmdir(2).
@@ -233,10 +273,10 @@ impl Resctrl {
         if let (Some(class), Some(monitor)) = (class, &record.monitor)
             && let Some(groups) = class.below("mon_groups")?
         {
-            unmake(&groups, monitor)?;
+            record.take_away(&groups, monitor)?;
         }
         match record.own {
-            true => unmake(&self.root, &record.group),
+            true => record.take_away(&self.root, &record.group),
             false => Ok(()),
         }
     }
@@ -266,13 +306,31 @@ fn new(parent: Dir, name: &str, made: &mut Vec<(Dir, String)>) -> Result<Dir> {
     group
 }
 
-/// Takes back what was made; what cannot be is named in the hint.
-fn undo(made: &[(Dir, String)], error: Error) -> Error {
+/// Takes back what was made, the group with its monitoring groups last; what cannot be is told.
+fn undo(made: &[(Dir, String)], record: &RdtRecord, error: Error) -> Unmade {
     let undone = made.iter().rev().try_for_each(|(parent, name)| unmake(parent, name));
-    match undone {
-        Ok(()) => error,
-        Err(left) => error.hint(format!("left behind: {left}")),
+    let Err(left) = undone else { return Unmade { error, left: None } };
+    // A group of its own is the first that was made, and the last that goes.
+    let own = record.own && !made.is_empty();
+    let monitor = record.monitor.clone().filter(|_| made.len() > usize::from(own));
+    let error = error.besides(&format!("left behind: {left}"));
+    Unmade { error, left: Some(RdtRecord { own, monitor, ..record.clone() }) }
+}
+
+impl RdtRecord {
+    fn take_away(&self, parent: &Dir, name: &str) -> Result<()> {
+        match self.begun && is_in_use(parent, name)? {
+            true => Ok(()),
+            false => unmake(parent, name),
+        }
     }
+}
+
+/// Whether a group has tasks, or processors.
+fn is_in_use(parent: &Dir, name: &str) -> Result<bool> {
+    let Some(group) = parent.below(name)? else { return Ok(false) };
+    let has = |file| Ok(group.read_optional(file)?.is_some_and(|text| !text.trim().is_empty()));
+    Ok(has("tasks")? || has("cpus_list")?)
 }
 
 fn existing(parent: &Dir, name: &str) -> Result<Dir> {

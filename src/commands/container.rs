@@ -63,7 +63,7 @@ impl Life {
 }
 
 /// A container whose first process is assembled.
-pub struct Container<'g> {
+pub struct Container {
     /// Its entry in the state directory.
     pub entry: Entry,
     /// Its cgroup.
@@ -77,7 +77,7 @@ pub struct Container<'g> {
     /// How it shall end.
     pub ending: OciEnding,
     /// What it leaves in the audit log.
-    pub trail: Trail<'g>,
+    pub trail: Trail,
     /// Until its program executes, or its entry tells of it.
     pub gate: Gate,
 }
@@ -86,7 +86,7 @@ pub struct Container<'g> {
 ///
 /// # Errors
 /// The configuration, the policy, or a step of the set-up.
-pub fn make<'g>(global: &'g Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container<'g>> {
+pub fn make(global: &Global, args: &LaunchArgs, host: &Host, life: Life) -> Result<Container> {
     timing::ended("host");
     let mut bundle = Bundle::open(args)?;
     life.part_is_over();
@@ -94,7 +94,7 @@ pub fn make<'g>(global: &'g Global, args: &LaunchArgs, host: &Host, life: Life) 
     preserved::tell(&mut bundle.spec);
     let mut draft = draft::build(&bundle.spec, &Extras::oci(), &host.facts)?;
     timing::ended("draft");
-    log::warnings(global, bundle.warnings.iter().chain(&draft.warnings))?;
+    log::warnings(bundle.warnings.iter().chain(&draft.warnings));
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
     Sockets::of(args).check_terminal(terminal, life != Life::Foreground)?;
     let annotations: BTreeMap<_, _> =
@@ -137,7 +137,7 @@ struct Made {
 }
 
 impl Made {
-    fn ending_by(self, ending: OciEnding, trail: Trail<'_>) -> Container<'_> {
+    fn ending_by(self, ending: OciEnding, trail: Trail) -> Container {
         let Self { entry, cgroup, plan, child, hooks, gate } = self;
         Container { entry, cgroup, plan, child, hooks, ending, trail, gate }
     }
@@ -150,7 +150,7 @@ impl Launching<'_> {
         group: Option<Wanted>,
         draft: Draft,
         annotations: BTreeMap<String, String>,
-        trail: &mut Trail<'_>,
+        trail: &mut Trail,
     ) -> Result<(Made, OciEnding)> {
         let gate = Gate::enter(judge.policy())?;
         let (args, bundle, life) = (self.args, self.bundle, self.life);
@@ -184,7 +184,7 @@ impl Launching<'_> {
         judge: &Judge<'_>,
         group: Option<Wanted>,
         mut judged: Judged,
-        (ending, trail, mut gate): (&mut OciEnding, &mut Trail<'_>, Gate),
+        (ending, trail, mut gate): (&mut OciEnding, &mut Trail, Gate),
     ) -> Result<Made> {
         // A container in the foreground ends with pinfold, whatever ends pinfold: then it is swept.
         let ephemeral = self.life == Life::Foreground;
@@ -201,8 +201,8 @@ impl Launching<'_> {
             Ok((cgroup, plan, child)) => Ok(Made { entry, cgroup, plan, child, hooks, gate }),
             Err(error) => {
                 let state = entry.state()?;
-                entry.remove()?;
-                if was_begun(&error) {
+                // The hooks of what is still there are for the sweep.
+                if !entry.remove()? && was_begun(&error) {
                     hooks::poststop(&hooks, &state)?;
                 }
                 Err(error)
@@ -215,7 +215,7 @@ impl Launching<'_> {
         group: Option<Wanted>,
         judged: &mut Judged,
         entry: &Entry,
-        (ending, trail, gate): (&mut OciEnding, &mut Trail<'_>, &mut Gate),
+        (ending, trail, gate): (&mut OciEnding, &mut Trail, &mut Gate),
     ) -> Result<(Option<Cgroup>, Plan, Assembled)> {
         // runc's controllers are all on: engines ask for the statistics of any container.
         let limits = Limits { accounting: true, ..judged.draft.limits.clone() };
@@ -228,9 +228,17 @@ impl Launching<'_> {
         match self.in_cgroup(judged, &mut home, entry, (ending, trail, gate)) {
             Ok((plan, child)) => Ok((home.into_cgroup(), plan, child)),
             Err(error) => {
-                rdt::remove(&entry.state()?)?;
-                home.undo()?;
-                Err(error)
+                let mut home = Some(home);
+                let undone = entry::each(&mut [&mut || rdt::remove(&entry.state()?), &mut || {
+                    home.take().map_or(Ok(()), Home::undo)
+                }]);
+                match undone {
+                    Ok(()) => Err(error),
+                    Err(left) => {
+                        entry.leave();
+                        Err(error.besides(&format!("left behind: {left}")))
+                    }
+                }
             }
         }
     }
@@ -240,7 +248,7 @@ impl Launching<'_> {
         judged: &mut Judged,
         home: &mut Home<'_>,
         entry: &Entry,
-        (ending, trail, gate): (&mut OciEnding, &mut Trail<'_>, &mut Gate),
+        (ending, trail, gate): (&mut OciEnding, &mut Trail, &mut Gate),
     ) -> Result<(Plan, Assembled)> {
         let cgroup = home.made();
         let facts = std::mem::take(&mut judged.facts);

@@ -16,7 +16,7 @@ pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
     let ids = matching::ids(&root, &args.id, args.regex)?;
     matching::each(&ids, args.regex, |id| {
-        let mut trail = Trail::of_host(global, "delete", id);
+        let mut trail = Trail::of_host("delete", id);
         trail.asks("changes", serde_json::json!({"force": args.force}));
         trail.intent(None, Need::Never)?;
         let deleted = delete(&root, id, args.force, &trail);
@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: &DeleteArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn delete(root: &StateRoot, id: &str, force: bool, trail: &Trail<'_>) -> Result<()> {
+fn delete(root: &StateRoot, id: &str, force: bool, trail: &Trail) -> Result<()> {
     let dir = match root.open_container(id) {
         Err(error) if force && error.errno().is_none() => return Ok(()),
         other => other?,
@@ -69,7 +69,7 @@ struct End {
 }
 
 impl End {
-    fn seen(host: &Host, state: &State, trail: &Trail<'_>) -> Result<Self> {
+    fn seen(host: &Host, state: &State, trail: &Trail) -> Result<Self> {
         let how = match Status::observe(state)? {
             Status::Stopped => "ended",
             _ => "killed",

@@ -128,7 +128,7 @@ impl OciEnding {
     /// Tells of a launch that failed; its keeper has ended by now.
     pub fn failed(&mut self, error: Error) -> Error {
         if let Err(unwritten) = self.reporter.write_failure(&error) {
-            crate::error::tell(format_args!("pinfold: warning: {}: {unwritten}", report::field()));
+            crate::error::warn(format_args!("{}: {unwritten}", report::field()));
         }
         error
     }

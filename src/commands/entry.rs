@@ -1,6 +1,7 @@
 //! A launch's entry in the state directory: made before anything else of it, removed last,
 //! so that what a killed launch leaves behind can be found and swept.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -52,6 +53,8 @@ pub struct NewEntry {
 pub struct Entry {
     root: StateRoot,
     dir: ContainerDir,
+    /// Something of the launch is still there, and the next one looks after it.
+    left: Cell<bool>,
 }
 
 impl Entry {
@@ -59,10 +62,10 @@ impl Entry {
     ///
     /// # Errors
     /// The id is taken; the state directory cannot be made or is not the caller's.
-    pub fn make(global: &Global, host: &Host, new: NewEntry, trail: &Trail<'_>) -> Result<Self> {
+    pub fn make(global: &Global, host: &Host, new: NewEntry, trail: &Trail) -> Result<Self> {
         let root = open_root(global)?;
         sweep(&root, host, Thorough::No, trail)?;
-        let entry = Self { dir: root.create(&new.id)?, root };
+        let entry = Self { dir: root.create(&new.id)?, root, left: Cell::new(false) };
         match entry.save(new) {
             Ok(()) => Ok(entry),
             Err(error) => {
@@ -70,6 +73,11 @@ impl Entry {
                 Err(error)
             }
         }
+    }
+
+    /// What failed has left something behind: the entry stays, for the sweep.
+    pub fn leave(&self) {
+        self.left.set(true);
     }
 
     fn save(&self, new: NewEntry) -> Result<()> {
@@ -151,12 +159,15 @@ impl Entry {
         self.dir.let_go();
     }
 
-    /// Removes it; the last act of a launch.
+    /// Removes it, the last act of a launch, unless something is left: whether it stays then.
     ///
     /// # Errors
     /// unlinkat(2).
-    pub fn remove(self) -> Result<()> {
-        self.root.remove(self.dir).map(drop)
+    pub fn remove(self) -> Result<bool> {
+        match self.left.get() {
+            true => Ok(true),
+            false => self.root.remove(self.dir).map(|_| false),
+        }
     }
 
     /// The record as it is now.
@@ -206,7 +217,7 @@ pub struct Swept {
 ///
 /// # Errors
 /// The state directory cannot be read.
-pub fn sweep(root: &StateRoot, host: &Host, thorough: Thorough, trail: &Trail<'_>) -> Result<Swept> {
+pub fn sweep(root: &StateRoot, host: &Host, thorough: Thorough, trail: &Trail) -> Result<Swept> {
     let mut swept = Swept::default();
     let found = state::stale(root)?;
     for state in &found.unkept {
@@ -238,7 +249,7 @@ fn sweep_one(
     host: &Host,
     stale: state::Stale,
     thorough: Thorough,
-    trail: &Trail<'_>,
+    trail: &Trail,
 ) -> Result<bool> {
     let Some(state) = &stale.state else { return root.remove(stale.dir) };
     let counters = counted(host, state, trail)?;
@@ -261,7 +272,7 @@ fn sweep_one(
 ///
 /// # Errors
 /// A counter that cannot be read.
-pub fn counted(host: &Host, state: &State, trail: &Trail<'_>) -> Result<Option<Counters>> {
+pub fn counted(host: &Host, state: &State, trail: &Trail) -> Result<Option<Counters>> {
     match trail.is_on() {
         true => open_cgroup(host, state)?.map(|cgroup| cgroup.counters()).transpose(),
         false => Ok(None),
@@ -273,12 +284,24 @@ pub fn counted(host: &Host, state: &State, trail: &Trail<'_>) -> Result<Option<C
 /// # Errors
 /// cgroup.kill, rmdir(2).
 pub fn remove_cgroup(host: &Host, state: &State) -> Result<()> {
-    rdt::remove(state)?;
-    if let Some(cgroup) = open_cgroup(host, state)? {
-        cgroup.kill()?;
-        cgroup.remove()?;
+    let ended = || match open_cgroup(host, state)? {
+        Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()),
+        None => Ok(()),
+    };
+    each(&mut [&mut || rdt::remove(state), &mut || ended().and_then(|()| end_unit(state.unit.as_ref()))])
+}
+
+/// Does all of it, whatever becomes of the one before: what cannot be removed keeps nothing else.
+///
+/// # Errors
+/// The first of theirs.
+pub fn each(steps: &mut [&mut dyn FnMut() -> Result<()>]) -> Result<()> {
+    let mut first = Ok(());
+    for step in steps {
+        let done = step();
+        first = first.and(done);
     }
-    end_unit(state.unit.as_ref())
+    first
 }
 
 /// Has systemd forget a container's unit, whose processes are dead.
@@ -291,10 +314,7 @@ pub fn end_unit(unit: Option<&Unit>) -> Result<()> {
         Ok(mut systemd) => systemd.stop(unit),
         // A user's systemd ends with the session, and its units with it.
         Err(error) => {
-            crate::error::tell(format_args!(
-                "pinfold: warning: {}: systemd could not be told of the end: {error}",
-                unit.name
-            ));
+            crate::error::warn(format_args!("{}: systemd could not be told of the end: {error}", unit.name));
             Ok(())
         }
     }
@@ -371,5 +391,27 @@ pub fn caller() -> Result<Option<OwnedFd>> {
     match nix::unistd::getppid() == parent {
         true => Ok(Some(pidfd)),
         false => Err(Error::setup("the calling process is gone")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_removed_keeps_nothing_else() {
+        let done = Cell::new(0);
+        let fails = |name: &'static str| {
+            done.set(done.get() + 1);
+            Err(Error::setup(name))
+        };
+        let mut again = || {
+            done.set(done.get() + 1);
+            Ok(())
+        };
+        let told = each(&mut [&mut || fails("group"), &mut again]);
+        assert_eq!((told.unwrap_err().to_string().as_str(), done.get()), ("group", 2));
+        assert!(each(&mut [&mut || Ok(()), &mut || Ok(())]).is_ok());
+        each(&mut [&mut || Ok(()), &mut || Err(Error::setup("cgroup"))]).unwrap_err();
     }
 }

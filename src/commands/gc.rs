@@ -15,7 +15,7 @@ use crate::state::{StateRoot, id_range};
 pub fn run(global: &Global, _args: &GcArgs) -> Result<ExitCode> {
     let host = Host::read()?;
     let root = entry::open_root(global)?;
-    let swept = entry::sweep(&root, &host, entry::Thorough::Yes, &Trail::of_host(global, "gc", ""))?;
+    let swept = entry::sweep(&root, &host, entry::Thorough::Yes, &Trail::of_host("gc", ""))?;
     id_range::sweep(&StateRoot::open(None)?)?;
     output::print(&format!("removed {}\n", swept.removed))?;
     match swept.kept.into_iter().next() {

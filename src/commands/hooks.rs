@@ -78,7 +78,7 @@ pub fn poststop(hooks: &[DraftHook], state: &State) -> Result<()> {
     let input = hook_input(&State { init: None, ..state.clone() }, Status::Stopped)?;
     for hook in list {
         if let Err(error) = launch::run_runtime_hook(&hook.ready(), &input, &HookPlace::default()) {
-            crate::error::tell(format_args!("pinfold: warning: {error}"));
+            crate::error::warn(format_args!("{error}"));
         }
     }
     Ok(())
@@ -108,10 +108,7 @@ pub fn kept_for_the_end(dir: &ContainerDir, state: &State) -> Vec<DraftHook> {
         Ok(hooks) => hooks,
         Err(error) => {
             if error.class() == Kind::PolicyRefused {
-                crate::error::tell(format_args!(
-                    "pinfold: warning: the hooks of {} are left out: {error}",
-                    state.id
-                ));
+                crate::error::warn(format_args!("the hooks of {} are left out: {error}", state.id));
             }
             vec![]
         }

@@ -154,8 +154,8 @@ impl<'g> Judge<'g> {
     ///
     /// # Errors
     /// Kind `PolicyRefused`: the log is required, and cannot be.
-    pub fn trail(&self, verb: policy::Verb, container: Option<&str>) -> Result<Trail<'g>> {
-        Trail::under(self.global, self.policy(), verb.name(), container)
+    pub fn trail(&self, verb: policy::Verb, container: Option<&str>) -> Result<Trail> {
+        Trail::under(self.policy(), verb.name(), container)
     }
 
     /// Opens what a launch names, on the ways that the policy leaves open, and judges it.
@@ -167,7 +167,7 @@ impl<'g> Judge<'g> {
         draft: Draft,
         base: BorrowedFd<'_>,
         request: &Request,
-        trail: &mut Trail<'_>,
+        trail: &mut Trail,
     ) -> Result<Judged> {
         let (facts, grants) = self.pin(&draft, base, request)?;
         let verdict = policy::judge(&draft, &facts, request, self.policy());
@@ -218,7 +218,7 @@ impl<'g> Judge<'g> {
         draft: &Draft,
         own: Option<&Process>,
         request: &Request,
-        trail: &mut Trail<'_>,
+        trail: &mut Trail,
     ) -> Result<()> {
         let verdict = policy::judge_exec(draft, own, request, self.policy());
         trail.judged(draft, None, &verdict);
@@ -245,7 +245,7 @@ impl<'g> Judge<'g> {
     ///
     /// # Errors
     /// Kind `PolicyRefused` with every violation.
-    pub fn update(&self, limits: &Limits, request: &Request, trail: &mut Trail<'_>) -> Result<()> {
+    pub fn update(&self, limits: &Limits, request: &Request, trail: &mut Trail) -> Result<()> {
         let verdict = policy::judge_update(limits, request, self.policy());
         trail.said(&verdict);
         self.enforce(verdict)
@@ -257,7 +257,8 @@ impl<'g> Judge<'g> {
     /// Kind `PolicyRefused` with every violation.
     pub fn enforce(&self, verdict: Verdict) -> Result<()> {
         let told: Vec<_> = verdict.enforce()?.iter().map(|told| format!("policy (audit): {told}")).collect();
-        log::warnings(self.global, told.iter())
+        log::warnings(told.iter());
+        Ok(())
     }
 
     /// How many launches live in the state directories of the policy; 0 where nobody asks.

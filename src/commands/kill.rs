@@ -26,7 +26,7 @@ pub fn run(global: &Global, args: &KillArgs) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
     let ids = matching::ids(&root, id, args.regex)?;
     matching::each(&ids, args.regex, |id| {
-        let mut trail = Trail::of_host(global, "kill", id);
+        let mut trail = Trail::of_host("kill", id);
         trail.asks("changes", serde_json::json!({"signal": args.signal.number(), "all": args.all}));
         trail.intent(None, Need::Never)?;
         trail.end(signal(&root, id, args))

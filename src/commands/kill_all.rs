@@ -10,7 +10,7 @@ use super::trail::{Need, Trail};
 use super::{caller, destroy, entry, gate, judge, kill, output, state_root};
 use crate::cli::Global;
 use crate::draft::PROFILE;
-use crate::error::{Error, ExitCode, Result, tell};
+use crate::error::{Error, ExitCode, Result, tell, warn};
 use crate::policy::{Document, is_profile_name};
 use crate::state::{ContainerDir, Process, State, StateRoot, Status, is_without_roots_rights};
 
@@ -32,7 +32,7 @@ pub fn run(global: &Global, profile: Option<&str>) -> Result<ExitCode> {
     let document = match judge::host_policy() {
         Ok(document) => document,
         Err(error) => {
-            tell(format_args!("pinfold: warning: {error}"));
+            warn(format_args!("{error}"));
             None
         }
     };
@@ -45,7 +45,7 @@ pub fn run(global: &Global, profile: Option<&str>) -> Result<ExitCode> {
     let closed = gate::closed(profile, || {
         // Anew each time: a caller's first launch makes the directory that it is in.
         for root in roots(global, document.as_ref(), &mut ended) {
-            end_all(global, &host, &root, &wanted, &mut ended);
+            end_all(&host, &root, &wanted, &mut ended);
         }
     });
     ended.fails(closed);
@@ -132,7 +132,7 @@ fn is_new(roots: &[StateRoot], path: &Path) -> bool {
     roots.iter().all(|root| root.path() != path)
 }
 
-fn end_all(global: &Global, host: &Host, root: &StateRoot, wanted: &Wanted, ended: &mut Ended) {
+fn end_all(host: &Host, root: &StateRoot, wanted: &Wanted, ended: &mut Ended) {
     for id in ended.fails(root.ids()).unwrap_or_default() {
         // Removed in the meantime, or not yet begun: then it looks at the gate.
         let Ok(dir) = root.open_container(&id) else { continue };
@@ -140,7 +140,7 @@ fn end_all(global: &Global, host: &Host, root: &StateRoot, wanted: &Wanted, ende
         if !wanted.is(&state) || !ended.fails(has_any(host, &dir, &state)).unwrap_or(true) {
             continue;
         }
-        let mut trail = Trail::of_host(global, "kill", &id);
+        let mut trail = Trail::of_host("kill", &id);
         trail.asks("changes", serde_json::json!({"signal": libc::SIGKILL, "all": true, "all_sandboxes": true, "profile": wanted.profile}));
         let intended = trail.intent(None, Need::Never);
         ended.fails(intended);

@@ -3,7 +3,7 @@
 use super::trail::{Need, Trail};
 use super::{caller, gate, output};
 use crate::audit::Caller;
-use crate::cli::{Global, LockdownArgs};
+use crate::cli::LockdownArgs;
 use crate::error::{Error, ExitCode, Result};
 use crate::policy::lockdown::{self, Lockdown};
 use crate::state::rfc3339;
@@ -15,7 +15,7 @@ const LONGEST: usize = 1024;
 ///
 /// # Errors
 /// The caller may not; a launch that looked before has not started within its patience.
-pub fn run(global: &Global, args: &LockdownArgs) -> Result<ExitCode> {
+pub fn run(args: &LockdownArgs) -> Result<ExitCode> {
     if args.status {
         return status();
     }
@@ -24,7 +24,7 @@ pub fn run(global: &Global, args: &LockdownArgs) -> Result<ExitCode> {
     if reason.len() > LONGEST {
         return Err(Error::usage(format!("longer than {LONGEST} bytes")).field("--reason"));
     }
-    let mut trail = Trail::of_host(global, "lockdown", "");
+    let mut trail = Trail::of_host("lockdown", "");
     trail.asks("changes", serde_json::json!({"lockdown": !args.lift, "reason": reason}));
     trail.intent(None, Need::Never)?;
     let did = if args.lift { lift() } else { set(reason) };

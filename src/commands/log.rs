@@ -26,20 +26,18 @@ pub fn failure(global: &Global, error: &Error) -> Result<()> {
     }
 }
 
-/// What was left out and is no failure: into the log, or else on stderr, as runc does.
-///
-/// # Errors
-/// As [`failure`].
-pub fn warnings<'a>(global: &Global, warnings: impl Iterator<Item = &'a String>) -> Result<()> {
-    for warning in warnings {
-        match &global.log {
-            Some(path) => {
-                append(path.as_path(), &line(global.log_format, "warning", warning, &rfc3339::now()))?
-            }
-            None => crate::error::tell(format_args!("pinfold: warning: {warning}")),
-        }
+/// From here on warnings go into the log, as runc's do.
+pub fn takes_warnings(global: &Global) {
+    if let Some(path) = global.log.clone() {
+        let format = global.log_format;
+        let log = move |text: &str| append(path.as_path(), &line(format, "warning", text, &rfc3339::now()));
+        crate::error::warnings_to(Box::new(log));
     }
-    Ok(())
+}
+
+/// What of a configuration was left out.
+pub fn warnings<'a>(warnings: impl Iterator<Item = &'a String>) {
+    warnings.for_each(|warning| crate::error::warn(format_args!("{warning}")));
 }
 
 fn append(path: &Path, line: &str) -> Result<()> {

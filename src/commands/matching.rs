@@ -39,9 +39,7 @@ fn c_string(text: &str) -> Result<CString> {
 pub fn each(ids: &[String], by_expression: bool, act: impl Fn(&str) -> Result<()>) -> Result<()> {
     for id in ids {
         match act(id) {
-            Err(error) if by_expression => {
-                crate::error::tell(format_args!("pinfold: warning: {id}: {error}"))
-            }
+            Err(error) if by_expression => crate::error::warn(format_args!("{id}: {error}")),
             other => other?,
         }
     }

@@ -68,12 +68,13 @@ use crate::error::{Error, ExitCode, Result};
 /// The verb's failure; [`failure`] renders it and knows its exit code.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
     caller::settle()?;
+    log::takes_warnings(&cli.global);
     let ran = verb(cli);
     if let Err(error) = &ran
         && judge::is_unjudged()
         && is_recorded(&cli.verb)
     {
-        trail::Trail::unjudged(&cli.global, cli.verb.name(), cli.verb.container()).failed(error);
+        trail::Trail::unjudged(cli.verb.name(), cli.verb.container()).failed(error);
     }
     ran
 }
@@ -114,7 +115,7 @@ fn verb(cli: &Cli) -> Result<ExitCode> {
         Verb::Policy(args) => policy::run(global, args),
         Verb::Image(args) => image::run(global, args),
         Verb::Audit(args) => audit::run(args),
-        Verb::Lockdown(args) => lockdown::run(global, args),
+        Verb::Lockdown(args) => lockdown::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Surface(args) => surface::run(global, args),
         Verb::Selftest(args) => selftest::run(args),

@@ -31,7 +31,7 @@ fn with_cgroup(
     act: fn(&Cgroup) -> Result<()>,
 ) -> Result<ExitCode> {
     let root = entry::open_root(global)?;
-    let mut trail = Trail::of_host(global, verb, id);
+    let mut trail = Trail::of_host(verb, id);
     trail.intent(None, Need::Never)?;
     trail.end(acted(&root, id, action, act))?;
     Ok(ExitCode::SUCCESS)

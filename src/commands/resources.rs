@@ -21,9 +21,7 @@ pub fn merge(config: &mut Value, asked: Value) -> Result<Value> {
     };
     for (name, why) in LEFT_ALONE {
         if asked.remove(name).is_some() {
-            crate::error::tell(format_args!(
-                "pinfold: warning: /linux/resources/{name} is not changed: {why}"
-            ));
+            crate::error::warn(format_args!("/linux/resources/{name} is not changed: {why}"));
         }
     }
     asked.retain(|_, value| !is_empty(value));

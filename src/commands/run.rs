@@ -71,7 +71,7 @@ fn foreground(global: &Global, args: &RunArgs, host: &Host) -> Result<ExitCode> 
 
 fn supervise(
     args: &LaunchArgs,
-    container: &mut Container<'_>,
+    container: &mut Container,
     signals: &OwnedFd,
     caller: Option<OwnedFd>,
 ) -> Result<ExitCode> {
@@ -90,7 +90,7 @@ fn supervise(
 }
 
 /// It runs, and its poststart hooks have.
-fn mark_started(container: &Container<'_>) -> Result<()> {
+fn mark_started(container: &Container) -> Result<()> {
     container.entry.update(|state| {
         state.phase = Phase::Started;
         Ok(())
@@ -100,9 +100,9 @@ fn mark_started(container: &Container<'_>) -> Result<()> {
 }
 
 /// What `delete` does, for a container that this process made.
-fn remove(mut container: Container<'_>) -> Result<OciEnding> {
+fn remove(mut container: Container) -> Result<OciEnding> {
     let state = container.entry.state()?;
-    rdt::remove(&state)?;
+    let unmade = rdt::remove(&state);
     // What dies of a kill -9 now has the rest killed by the watcher.
     let watcher = container.child.take_watcher();
     drop(container.child);
@@ -113,6 +113,7 @@ fn remove(mut container: Container<'_>) -> Result<OciEnding> {
     timing::ended("cgroup removed");
     drop(watcher);
     entry::end_unit(state.unit.as_ref())?;
+    unmade?;
     container.entry.remove()?;
     hooks::poststop(&container.hooks, &state)?;
     Ok(container.ending)

@@ -33,7 +33,7 @@ pub fn run(global: &Global, args: &StartArgs) -> Result<ExitCode> {
     let poststart = hooks::kept(&dir, &before, HookKind::Poststart)?;
     let run = |state| hooks::poststart(&poststart, &state, &HookPlace::default());
     let judge = Judge::of_container(global, &before)?;
-    let mut trail = Trail::under(global, judge.policy(), "start", Some(dir.id()))?;
+    let mut trail = Trail::under(judge.policy(), "start", Some(dir.id()))?;
     let started = Gate::enter(judge.policy())
         .and_then(|gate| trail.intent(None, Need::AsRequired).map(|_| gate))
         .and_then(|mut gate| started(&judge, &dir, &mut gate));

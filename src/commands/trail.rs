@@ -5,11 +5,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::judge;
 use super::report::seccomp_digest;
-use super::{judge, log};
 use crate::audit::{Body, Caller, Log, Place};
 use crate::cgroup::Counters;
-use crate::cli::Global;
 use crate::draft::Draft;
 use crate::error::{Call, Error, Kind, Result};
 use crate::launch::{Ended, Outcome};
@@ -24,8 +23,7 @@ const REDACTED: &str = "[redacted]";
 
 /// One call's part of the log.
 #[derive(Debug)]
-pub struct Trail<'g> {
-    global: &'g Global,
+pub struct Trail {
     log: Option<(Log, AuditRules)>,
     op: String,
     verb: &'static str,
@@ -89,19 +87,14 @@ impl Peaks {
     }
 }
 
-impl<'g> Trail<'g> {
+impl Trail {
     /// For a call that is judged by this policy, if one stands.
     ///
     /// # Errors
     /// Kind `PolicyRefused`: the log is required, and cannot be.
-    pub fn under(
-        global: &'g Global,
-        policy: Option<&Policy>,
-        verb: &'static str,
-        container: Option<&str>,
-    ) -> Result<Self> {
+    pub fn under(policy: Option<&Policy>, verb: &'static str, container: Option<&str>) -> Result<Self> {
         let rules = policy.and_then(|policy| policy.audit.clone());
-        let mut trail = Self::opened(global, rules, verb, container, Need::AsRequired)?;
+        let mut trail = Self::opened(rules, verb, container, Need::AsRequired)?;
         if let Some(policy) = policy.filter(|_| trail.is_on()) {
             let mode = match policy.mode {
                 Mode::Enforce => "enforce",
@@ -114,11 +107,11 @@ impl<'g> Trail<'g> {
     }
 
     /// For a call that nothing judges: the log is the host's, and the call goes on without.
-    pub fn of_host(global: &'g Global, verb: &'static str, container: &str) -> Self {
+    pub fn of_host(verb: &'static str, container: &str) -> Self {
         let rules = judge::host_policy().map(|document| document.and_then(|document| document.audit));
-        let opened = rules.and_then(|rules| Self::opened(global, rules, verb, Some(container), Need::Never));
+        let opened = rules.and_then(|rules| Self::opened(rules, verb, Some(container), Need::Never));
         opened.unwrap_or_else(|error| {
-            let trail = Self::nothing(global, verb, Some(container));
+            let trail = Self::nothing(verb, Some(container));
             trail.degraded(&error);
             trail
         })
@@ -126,24 +119,23 @@ impl<'g> Trail<'g> {
 
     /// Of a call that is refused because its policy cannot be trusted, read or understood. Where that is the
     /// host's, nobody knows where its log is: then it is the one at the default place, if one stands there.
-    pub fn unjudged(global: &'g Global, verb: &'static str, container: Option<&str>) -> Self {
+    pub fn unjudged(verb: &'static str, container: Option<&str>) -> Self {
         let rules = judge::host_policy().map_or_else(
             |_| at_the_default_place(),
             |document| Ok(document.and_then(|document| document.audit)),
         );
-        let opened = rules.and_then(|rules| Self::opened(global, rules, verb, container, Need::Never));
+        let opened = rules.and_then(|rules| Self::opened(rules, verb, container, Need::Never));
         opened.unwrap_or_else(|error| {
-            let trail = Self::nothing(global, verb, container);
+            let trail = Self::nothing(verb, container);
             trail.degraded(&error);
             trail
         })
     }
 
     /// Of a call that leaves nothing.
-    pub fn nothing(global: &'g Global, verb: &'static str, container: Option<&str>) -> Self {
+    pub fn nothing(verb: &'static str, container: Option<&str>) -> Self {
         let container = container.map(str::to_owned);
         Self {
-            global,
             log: None,
             op: String::new(),
             verb,
@@ -155,13 +147,12 @@ impl<'g> Trail<'g> {
     }
 
     fn opened(
-        global: &'g Global,
         rules: Option<AuditRules>,
         verb: &'static str,
         container: Option<&str>,
         need: Need,
     ) -> Result<Self> {
-        let mut trail = Self::nothing(global, verb, container);
+        let mut trail = Self::nothing(verb, container);
         let Some(rules) = rules else { return Ok(trail) };
         let required = rules.required && need == Need::AsRequired;
         let made = log_of(&rules).and_then(|log| Ok((log, random_op(verb)?, Caller::read()?)));
@@ -368,10 +359,7 @@ impl<'g> Trail<'g> {
 
     /// What is missing is named, in `--log` or on stderr.
     fn degraded(&self, error: &Error) {
-        let text = format!("audit log: {error}");
-        if log::warnings(self.global, std::iter::once(&text)).is_err() {
-            crate::error::tell(format_args!("pinfold: warning: {text}"));
-        }
+        crate::error::warn(format_args!("audit log: {error}"));
     }
 }
 

@@ -57,7 +57,7 @@ pub fn run(global: &Global, args: &UpdateArgs) -> Result<ExitCode> {
             }
             cgroup.update(&limits)?;
         }
-        rdt::update(args, &mut state, &cgroup, &mut config)?;
+        rdt::update(args, &mut state, (&cgroup, &mut config), &|state| changes.save(state))?;
         changes.save(&state)?;
         let text = serde_json::to_vec(&config).map_err(|error| Error::internal(error.to_string()))?;
         changes.save_config(&text)
@@ -72,9 +72,7 @@ fn asked(args: &UpdateArgs) -> Result<Value> {
         [(&args.kernel_memory, "--kernel-memory"), (&args.kernel_memory_tcp, "--kernel-memory-tcp")]
     {
         if given.is_some() {
-            crate::error::tell(format_args!(
-                "pinfold: warning: {option} is ignored: kernels since 5.11 have no such limit"
-            ));
+            crate::error::warn(format_args!("{option} is ignored: kernels since 5.11 have no such limit"));
         }
     }
     match &args.resources {

@@ -10,7 +10,7 @@ mod hint;
 mod tell;
 
 pub use exit_code::ExitCode;
-pub use tell::{in_a_line, tell};
+pub use tell::{in_a_line, log, tell, warn, warnings_to};
 
 use std::fmt;
 

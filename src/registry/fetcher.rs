@@ -57,7 +57,7 @@ impl Fetcher {
         match fetcher.receive()? {
             Some(Reply { id: 0, failed: None, note }) => {
                 if let Some(note) = note {
-                    crate::error::tell(format_args!("pinfold: warning: {note}"));
+                    crate::error::warn(format_args!("{note}"));
                 }
                 Ok(fetcher)
             }

@@ -55,7 +55,7 @@ impl<'l> Line<'l> {
         let mut last = None;
         for (place, fetcher) in self.places.iter_mut().filter(|(place, _)| may(place)) {
             if let Some(error) = last.take() {
-                crate::error::tell(format_args!("pinfold: warning: {error}"));
+                crate::error::warn(format_args!("{error}"));
             }
             let started = match fetcher.take() {
                 Some(started) => started,

@@ -18,13 +18,13 @@ use crate::state::{ContainerDir, State};
 ///
 /// # Errors
 /// Kind `PolicyRefused` with every violation; kind `IdentityChanged`: another root directory.
-pub(super) fn judged<'g>(
-    global: &'g Global,
+pub(super) fn judged(
+    global: &Global,
     args: &ExecArgs,
     (dir, state): (&ContainerDir, &State),
     host: &Host,
     draft: &Draft,
-) -> Result<(Trail<'g>, Gate)> {
+) -> Result<(Trail, Gate)> {
     let judge = Judge::of_container(global, state)?;
     let mut trail = judge.trail(Verb::Exec, Some(dir.id()))?;
     let gate = Gate::enter(judge.policy()).and_then(|gate| match judge.stands() {
@@ -45,7 +45,7 @@ fn allowed(
     (dir, state): (&ContainerDir, &State),
     host: &Host,
     draft: &Draft,
-    (judge, trail): (&Judge<'_>, &mut Trail<'_>),
+    (judge, trail): (&Judge<'_>, &mut Trail),
 ) -> Result<()> {
     judge::same_root(state)?;
     let (spec, _) = bundle::parse(&dir.load_config()?)?;

@@ -48,7 +48,7 @@ pub fn run(global: &Global, args: &ExecArgs) -> Result<ExitCode> {
     let (mut trail, mut gate) = judged::judged(global, args, (&dir, &state), &host, &draft)?;
     // The program's stderr is its own: what was left out was told when the container was made.
     if global.log.is_some() {
-        log::warnings(global, warnings.iter().chain(&draft.warnings))?;
+        log::warnings(warnings.iter().chain(&draft.warnings));
     }
     let sockets = Sockets { console: args.console_socket.as_ref(), pidfd: args.pidfd_socket.as_ref() };
     let terminal = draft.process.as_ref().is_some_and(|process| process.terminal);
@@ -65,7 +65,7 @@ fn enter(
     (state, cgroup): (&State, Option<Cgroup>),
     host: &Host,
     (draft, sockets): (&Draft, &Sockets<'_>),
-    (trail, gate): (&mut Trail<'_>, &mut Gate),
+    (trail, gate): (&mut Trail, &mut Gate),
 ) -> Result<ExitCode> {
     let home = Home::open(cgroup, args)?;
     match joining(state, args, host, home.cgroup()).and_then(|joining| {
@@ -143,7 +143,7 @@ fn outcome(ended: &Ended) -> Outcome {
     launch::outcome(&evidence)
 }
 
-fn record(ended: &Ended, home: &Home, trail: &mut Trail<'_>) -> Result<()> {
+fn record(ended: &Ended, home: &Home, trail: &mut Trail) -> Result<()> {
     if trail.is_on() {
         let counters = home.own().map(Cgroup::counters).transpose()?.unwrap_or_default();
         trail.ran(&outcome(ended), &Peaks::measured(ended, &counters));
@@ -255,9 +255,7 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
     for name in &args.cap {
         // config.md: what cannot be mapped is a warning; it would have added nothing.
         let Ok(cap) = name.parse::<CapName>() else {
-            crate::error::tell(format_args!(
-                "pinfold: warning: --cap: {name} is no capability known here, left out"
-            ));
+            crate::error::warn(format_args!("--cap: {name} is no capability known here, left out"));
             continue;
         };
         let name = cap.to_string();

@@ -102,8 +102,8 @@ fn annotations(image: &Image) -> Map<String, Value> {
     // Labels win over what was derived (conversion.md).
     for (key, value) in &config.config.labels {
         match OF_RUNTIMES.iter().any(|prefix| key.starts_with(prefix)) {
-            true => crate::error::tell(format_args!(
-                "pinfold: image bundle: the label {key:?} is left out: it would instruct a runtime"
+            true => crate::error::warn(format_args!(
+                "image bundle: the label {key:?} is left out: it would instruct a runtime"
             )),
             false => {
                 annotations.insert(key.clone(), Value::from(value.clone()));

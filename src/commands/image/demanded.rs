@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::judge::host_policy;
 use super::super::text_file;
-use crate::error::{Context, Error, Kind, Result, tell};
+use crate::error::{Context, Error, Kind, Result, warn};
 use crate::image::store::Signature;
 use crate::policy::{Mode, SignatureGrant, SignatureKey, trusted};
 use crate::registry::{self, Line};
@@ -94,7 +94,7 @@ impl Demands {
             }
             let refusal = demand.refusal(image, tried.into_iter().find_map(Result::err));
             match (&demand.rule, self.mode) {
-                (Some(_), Mode::Audit) => tell(format_args!("pinfold: image pull: audit: {refusal}")),
+                (Some(_), Mode::Audit) => warn(format_args!("image pull: audit: {refusal}")),
                 _ => return Err(refusal),
             }
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::list::{columns, pretty};
 use crate::cli::{ImageFormat, InspectArgs};
 use crate::commands::output;
-use crate::error::{ExitCode, Result, tell};
+use crate::error::{ExitCode, Result, warn};
 use crate::image::merged::Merged;
 use crate::image::scan::{self, Finding, Scan};
 use crate::image::store::{Entry, Layer, Store};
@@ -70,7 +70,7 @@ fn listed(store: &Store, image: &Image) -> Result<String> {
     let layers = trees::layers(store, image)?;
     let found = packages::find(&merged(&layers)?)?;
     if found.rpm {
-        tell(format_args!("pinfold: warning: {}: {}", image.digest, spdx::RPM_IS_NOT_READ));
+        warn(format_args!("{}: {}", image.digest, spdx::RPM_IS_NOT_READ));
     }
     pretty(&spdx::document(image, &found))
 }

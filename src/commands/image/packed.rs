@@ -60,8 +60,8 @@ impl Writer<'_> {
         match packed.and_then(|packed| flushed.map(|()| packed)) {
             Ok(packed) => {
                 if packed.skipped > 0 {
-                    crate::error::tell(format_args!(
-                        "pinfold: image {verb}: {} devices and sockets were left out",
+                    crate::error::warn(format_args!(
+                        "image {verb}: {} devices and sockets were left out",
                         packed.skipped
                     ));
                 }

@@ -94,7 +94,7 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
     let secrets = secrets::read(args, &mut inherited);
     let judge = Judge::for_launch(global, args.life.profile.as_deref(), "--profile");
     let ran = judge.and_then(|judge| {
-        let mut trail = trail(args, global, &judge)?;
+        let mut trail = trail(args, &judge)?;
         let ran = gate(args, &judge).and_then(|gate| {
             let asked = decide(global, args, &host, secrets?, (&judge, &mut trail))?;
             if let Some(image) = &asked.image {
@@ -123,10 +123,10 @@ fn gate(args: &SandboxArgs, judge: &Judge<'_>) -> Result<Option<Gate>> {
 }
 
 /// What is only explained leaves nothing.
-fn trail<'g>(args: &SandboxArgs, global: &'g Global, judge: &Judge<'g>) -> Result<Trail<'g>> {
+fn trail(args: &SandboxArgs, judge: &Judge<'_>) -> Result<Trail> {
     let name = args.life.name.as_ref().map(crate::types::ContainerId::as_str);
     match args.life.explain {
-        true => Ok(Trail::nothing(global, "explain", name)),
+        true => Ok(Trail::nothing("explain", name)),
         false => judge.trail(policy::Verb::Sandbox, name),
     }
 }
@@ -136,7 +136,7 @@ fn decide(
     args: &SandboxArgs,
     host: &Host,
     secrets: Vec<secrets::Secret>,
-    (judge, trail): (&Judge<'_>, &mut Trail<'_>),
+    (judge, trail): (&Judge<'_>, &mut Trail),
 ) -> Result<Asked> {
     refuse_own_store(global, args, judge)?;
     let mut request = spec::request(global, args, host, secrets)?;

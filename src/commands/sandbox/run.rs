@@ -33,7 +33,7 @@ pub(super) fn run(
     host: &Host,
     mut asked: Asked,
     judge: &Judge<'_>,
-    (reporter, trail, gate): (&mut Reporter, &mut Trail<'_>, Gate),
+    (reporter, trail, gate): (&mut Reporter, &mut Trail, Gate),
 ) -> Result<ExitCode> {
     let id = args.life.name.as_ref().map_or_else(entry::random_id, |name| Ok(name.to_string()))?;
     let group = match host.hierarchies.writable() {
@@ -125,7 +125,7 @@ fn in_cgroup(
     asked: &mut Asked,
     cgroup: Option<&Cgroup>,
     entry: &Entry,
-    (reporter, trail, mut gate): (&mut Reporter, &mut Trail<'_>, Gate),
+    (reporter, trail, mut gate): (&mut Reporter, &mut Trail, Gate),
 ) -> Result<ExitCode> {
     let mut streams = Pipes::open(limits(args))?;
     let mut finished = plan_with(asked, host, cgroup, streams.take_program_ends(), &Life::Foreground)?;
@@ -177,7 +177,7 @@ fn detached(
     mut asked: Asked,
     cgroup: Option<Cgroup>,
     mut entry: Entry,
-    (trail, gate): (&mut Trail<'_>, Gate),
+    (trail, gate): (&mut Trail, Gate),
 ) -> Result<ExitCode> {
     let started = start_detached(args, host, &mut asked, cgroup.as_ref(), (&entry, trail, gate));
     match started {
@@ -209,7 +209,7 @@ fn start_detached(
     host: &Host,
     asked: &mut Asked,
     cgroup: Option<&Cgroup>,
-    (entry, trail, mut gate): (&Entry, &mut Trail<'_>, Gate),
+    (entry, trail, mut gate): (&Entry, &mut Trail, Gate),
 ) -> Result<Process> {
     name_degraded(&asked.degraded);
     let deadline =
@@ -244,10 +244,11 @@ fn record(entry: &Entry, child: &launch::Assembled) -> Result<Process> {
     Ok(init)
 }
 
-/// stderr is the program's once it runs; until then pinfold may name what is missing.
+/// stderr is the program's once it runs; until then pinfold may name what is missing. In `--log` it stands besides.
 fn name_degraded(degraded: &[String]) {
     for missing in degraded {
         crate::error::tell(format_args!("pinfold: sandbox: degraded: {missing}"));
+        crate::error::log(format_args!("degraded: {missing}"));
     }
 }
 
