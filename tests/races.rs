@@ -139,7 +139,7 @@ fn a_first_process_that_died_by_itself_is_a_stopped_container() {
 
 /// On one processor, so that the program goes on before pinfold does: now and then it has ended when it is recorded.
 #[test]
-fn a_named_sandbox_may_end_at_once() {
+fn a_named_or_detached_sandbox_may_end_at_once() {
     let dir = Dir::new();
     for round in 0..60 * count() {
         let name = dir.id(&format!("short-{round}"));
@@ -147,6 +147,11 @@ fn a_named_sandbox_may_end_at_once() {
         command.args(["-c", "0", "nice", "-n", "19", env!("CARGO_BIN_EXE_pinfold"), "--root"]);
         command.arg(dir.state_root()).args(["sandbox", "--name", &name, "--", "sh", "-c", "exit 7"]);
         assert_eq!(run(&mut command).code(), 7);
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", "nice", "-n", "19", env!("CARGO_BIN_EXE_pinfold"), "--root"]);
+        command.arg(dir.state_root()).args(["sandbox", "--detach", "--name", &name, "--", "true"]);
+        assert_eq!(run(&mut command).ok(), format!("{name}\n"));
+        dir.pinfold(&["delete", "--force", &name]).ok();
     }
     dir.assert_nothing_left();
 }

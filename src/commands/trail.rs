@@ -335,7 +335,7 @@ impl Trail {
             "outcome": {"kind": how, "exit_code": null, "signal": null},
             "peaks": counters.map(Peaks::of), "oom_kills": counters.and_then(|counters| counters.oom_kill),
         });
-        if let Err(error) = log.append("outcome", &mut of(body)) {
+        if let Err(error) = log.append("outcome", &mut body_of(body)) {
             self.degraded(&error);
         }
     }
@@ -347,14 +347,14 @@ impl Trail {
         if !self.begun {
             body.with(self.asked.clone());
         }
-        body.with(of(more));
+        body.with(body_of(more));
         if let Err(error) = log.append(kind, &mut body) {
             self.degraded(&error);
         }
     }
 
     fn named(&self) -> Body {
-        of(json!({"op": self.op, "verb": self.verb, "container": self.container}))
+        body_of(json!({"op": self.op, "verb": self.verb, "container": self.container}))
     }
 
     /// What is missing is named, in `--log` or on stderr.
@@ -363,7 +363,7 @@ impl Trail {
     }
 }
 
-fn of(fields: Value) -> Body {
+fn body_of(fields: Value) -> Body {
     match fields {
         Value::Object(fields) => Body { fields, judged: None },
         _ => Body::default(),
