@@ -8,7 +8,7 @@ use pinfold::{cli, commands, image, sys, timing};
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: sys::heap::Heap = sys::heap::Heap;
 
 /// Called by libc: `sys::program` says why not by the standard library.
 #[cfg_attr(not(test), unsafe(no_mangle))]

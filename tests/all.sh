@@ -3,8 +3,8 @@
 # virtual machine, then the clients in their tree. Ends with one line: "tests: N passed, N failed, N skipped".
 #
 # A #[ignore] test is not skipped when the virtual machine runs it; a test counts as skipped only when it
-# ran nowhere. One profile serves all: its dependencies are compiled once for the test harness (unwind)
-# and once for the binary, which aborts on a panic as the shipped one does.
+# ran nowhere. One profile serves all: the library is compiled once for the binary and the tests. What the
+# guests and the clients run aborts on a panic, as the shipped one does.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,7 +35,7 @@ cargo test --profile $profile --locked --no-run --message-format json-render-dia
 musl=$(uname -m)-unknown-linux-musl
 shipped=$binary
 if rustup target add "$musl" >/dev/null 2>&1; then
-    cargo build --profile $profile --locked --target "$musl"
+    CARGO_PROFILE_RELEASE_FAST_PANIC=abort cargo build --profile $profile --locked --target "$musl"
     shipped=$target/$musl/$profile/pinfold
 fi
 

@@ -10,6 +10,7 @@ mod checker;
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Bundle, Dir, PINFOLD, Ran, await_that, run, start};
+use support::{Bundle, Dir, PINFOLD, Ran, await_that, copy_executable, run, start};
 
 /// A private /etc with the policy in it, and the test's /var/log; then the call.
 const UNDER: &str = r#"
@@ -626,6 +627,51 @@ fn every_change_of_the_log_is_told_at_its_record() {
     assert_eq!(check(&all, &["--head", hash]).code(), 0);
 }
 
+/// Between the two records of one launch.
+#[test]
+fn what_happens_to_the_log_while_a_program_runs_is_seen() {
+    let while_it_runs = |change: &dyn Fn(&Host)| {
+        let host = Host::new("required = true");
+        let shared = host.dir.mkdir("shared");
+        let grant = format!("[[bind]]\npath = {shared:?}\naccess = \"rw\"\n");
+        host.policy(&format!("{}{grant}", fs::read_to_string(host.dir.join("policy.toml")).unwrap()));
+        host.pinfold(&ECHO).ok();
+        let bind = format!("{}:/shared", shared.display());
+        let running = start(&mut host.command(&["sandbox", "--rw", &bind, "--", "sh", "-c", WAITS]));
+        await_that("it runs", || host.dir.join("shared/runs").exists());
+        change(&host);
+        host.dir.write("shared/go", "");
+        running.wait().ok();
+        host
+    };
+    // Another launch goes on from its record, and it from the other's.
+    let host = while_it_runs(&|host| {
+        host.pinfold(&ECHO).ok();
+    });
+    assert_eq!(host.is_intact()["records"], 7);
+    // A change that leaves the length as it was: what follows does not make it good.
+    let host = while_it_runs(&|host| {
+        let text = host.text();
+        let changed = text.replacen("/shared/go", "/shared/no", 1);
+        assert!(text != changed && text.len() == changed.len());
+        fs::OpenOptions::new().write(true).open(host.file()).unwrap().write_all(changed.as_bytes()).unwrap();
+    });
+    let told = host.pinfold(&["audit", "verify"]);
+    assert!(
+        told.code() == 1 && told.out.contains(":4: broken: record 4: the record was changed"),
+        "{told:?}"
+    );
+    // Moved away, and back after it: the outcome is in the new file, and says where it goes on from.
+    let host =
+        while_it_runs(&|host| fs::rename(host.file(), host.dir.join("log/pinfold/audit.jsonl.1")).unwrap());
+    let first = &host.records()[0];
+    assert_eq!((&first["kind"], &first["seq"]), (&json!("start"), &json!(5)), "{first}");
+    let (old, new) = (host.dir.text("log/pinfold/audit.jsonl.1"), host.dir.text("log/pinfold/audit.jsonl"));
+    assert!(host.pinfold(&["audit", "verify", &old, &new]).ok().contains("intact: 6 records"));
+}
+
+const WAITS: &str = ": >/shared/runs; until [ -e /shared/go ]; do sleep 0.01; done";
+
 #[test]
 fn a_moved_log_is_gone_on_from() {
     let host = Host::new("required = true");
@@ -720,8 +766,7 @@ fn a_user_has_a_log_of_its_own_and_no_way_to_root_s() {
     fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
     // The user's pinfold lies where the user can execute it.
     let binary = host.dir.join("pinfold");
-    fs::copy(PINFOLD, &binary).unwrap();
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    copy_executable(PINFOLD, &binary);
     let script = format!(
         "{UNDER_USER} exec setpriv --reuid 12345 --regid 12345 --clear-groups env -i PATH=$PATH HOME={home} \
          XDG_RUNTIME_DIR={home}/run {binary} \"$@\"",

@@ -6,11 +6,11 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
 use serde_json::{Value, json};
-use support::{Bundle, Dir, Ran, SandboxCgroups};
+use support::{Bundle, Dir, Ran, SandboxCgroups, executable};
 
 /// A line of words (`@` is the test's directory), the exit code, what stderr must say, and
 /// whether there is a hint.
@@ -81,8 +81,7 @@ fn inputs() -> Dir {
     let dir = Dir::new();
     dir.write("file", "x\n");
     for (name, content) in [("interpreted", "#!/no/such/interpreter\n"), ("noise", "\u{1}\u{2}noise")] {
-        let path = dir.write(name, content);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(dir.join(name), content);
     }
     nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     // The name of the socket stays when the listener is closed.

@@ -47,8 +47,7 @@ fn host() -> Policed {
         std::os::unix::fs::symlink(target, dir.join(link)).unwrap();
     }
     nix::unistd::mkfifo(&dir.join("readable/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let hook = dir.write("hooks/h", "#!/bin/sh\n");
-    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    support::executable(dir.join("hooks/h"), "#!/bin/sh\n");
     std::os::unix::fs::symlink("h", dir.join("hooks/link")).unwrap();
     host
 }

@@ -5,11 +5,10 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Dir, PINFOLD, run};
+use support::{Dir, PINFOLD, executable, run};
 
 fn make(dir: &Dir, target: &str) -> String {
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/images/busybox.sh");
@@ -40,8 +39,7 @@ fn another_busybox_is_another_image() {
     let other = dir.join("busybox");
     let mut bytes = std::fs::read("/usr/bin/busybox").unwrap();
     bytes.push(0);
-    std::fs::write(&other, bytes).unwrap();
-    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&other, bytes);
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("rootfs/images/busybox.sh");
     let mut command = Command::new(recipe);
     command.args([&format!("oci:{}", dir.text("two")), PINFOLD]).env("BUSYBOX", &other);

@@ -49,8 +49,7 @@ impl Hooks {
 
     fn program(&self, name: &str, content: &[u8]) {
         let path = self.host.dir.join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        support::executable(&path, content);
     }
 
     fn told(&self) -> Vec<String> {

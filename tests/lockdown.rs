@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Bundle, Dir, Ran, Running, await_that, processes_naming, run, start};
+use support::{Bundle, Dir, Ran, Running, await_that, copy_executable, processes_naming, run, start};
 
 const UNDER: &str = r#"
 mount -t tmpfs tmpfs "$DIR/etc"
@@ -335,7 +335,7 @@ fn after_lockdown_no_launch_starts_its_program() {
     let mut bundle = host.bundle("b", &["/own/true"]);
     let own = bundle.rootfs().join("own");
     fs::create_dir(&own).unwrap();
-    fs::copy(bundle.rootfs().join("bin/busybox"), own.join("true")).unwrap();
+    copy_executable(bundle.rootfs().join("bin/busybox"), own.join("true"));
     // Each launch is for a moment between its last look and its start.
     bundle.edit(|config| {
         let hook = json!({"path": "/bin/busybox", "args": ["sleep", "0.03"]});

@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Bundle, Dir, PINFOLD, Ran, run};
+use support::{Bundle, Dir, PINFOLD, Ran, executable, run};
 
 /// What the host's side has before each launch.
 const HOST: &str = "
@@ -115,8 +115,8 @@ fn they_move_into_a_joined_namespace_before_hooks_and_sysctls() {
         bundle(&dir, &json!({"v0": {"name": "eth0"}}), "cat /proc/sys/net/ipv4/conf/eth0/forwarding");
     let script =
         "#!/bin/sh\npid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')\nnsenter -t $pid -n ip -o link >$1\n";
-    let hook = dir.write("hook", script);
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hook = dir.join("hook");
+    executable(&hook, script);
     let seen = dir.text("seen");
     bundle.edit(|config| {
         let list = config["linux"]["namespaces"].as_array_mut().unwrap();
@@ -145,8 +145,8 @@ fn they_move_into_a_joined_namespace_before_hooks_and_sysctls() {
 
 /// An executable script that is a hook of this kind.
 fn add_hook(dir: &Dir, bundle: &mut Bundle, kind: &str, script: &str) {
-    let hook = dir.write(kind, format!("#!/bin/sh\n{script}\n").as_str());
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hook = dir.join(kind);
+    executable(&hook, format!("#!/bin/sh\n{script}\n"));
     bundle.edit(|config| config["hooks"][kind] = json!([{"path": hook, "args": ["hook", dir.path()]}]));
 }
 

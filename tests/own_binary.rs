@@ -7,13 +7,12 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::json;
-use support::{Bundle, Dir, PINFOLD, Ran, await_that, run};
+use support::{Bundle, Dir, PINFOLD, Ran, await_that, copy_executable, executable, run};
 
 /// A copy of the program under attack, and a container that has every right that helps.
 struct Attack {
@@ -47,7 +46,7 @@ impl Attack {
     fn new() -> Self {
         let dir = Dir::new();
         let copy = dir.join("pinfold-copy");
-        fs::copy(PINFOLD, &copy).unwrap();
+        copy_executable(PINFOLD, &copy);
         let mut bundle = Bundle::script(&dir, "bundle", &format!("{ATTACKER}\nsleep 60"));
         std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/mv")).unwrap();
         bundle.edit(|config| {
@@ -151,8 +150,7 @@ fn an_entrypoint_that_is_proc_self_exe_gives_nothing_away() {
     let mut bundle = Bundle::new(&attack.dir, "entrypoint", &["/bin/itself"]);
     let itself = bundle.rootfs().join("bin/itself");
     // The interpreter writes to what it is executed from.
-    fs::write(&itself, "#!/proc/self/exe\n").unwrap();
-    fs::set_permissions(&itself, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&itself, "#!/proc/self/exe\n");
     for args in [json!(["/bin/itself"]), json!(["/proc/self/exe", "--version"])] {
         bundle.edit(|config| config["process"]["args"] = args);
         attack.pinfold(&["run", "--bundle", bundle.text(), &attack.dir.id("entry")]);

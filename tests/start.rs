@@ -4,11 +4,8 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
-use support::{Bundle, Dir, need_root};
+use support::{Bundle, Dir, executable, need_root};
 
 fn denies_execve(config: &mut Value) {
     config["process"]["noNewPrivileges"] = json!(true);
@@ -48,8 +45,7 @@ fn start_tells_the_program_the_reason_and_the_hint_as_run_does() {
         let mut bundle = Bundle::new(&dir, "bundle", &["/bin/program"]);
         bundle.edit(change);
         let program = bundle.rootfs().join("bin/program");
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&program, text);
         let run = bundle.run(&dir, &dir.id("run"));
         let id = dir.id("start");
         dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();

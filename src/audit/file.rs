@@ -102,15 +102,15 @@ impl Place {
 }
 
 impl LogFile {
-    /// Whether its name still leads to it: a rotation may have given the file another.
+    /// What it is, if its name still leads to it: a rotation may have given the file another.
     ///
     /// # Errors
     /// fstat(2).
-    pub fn is_still_named(&self) -> Result<bool> {
+    pub fn still_named(&self) -> Result<Option<sys::file::FileStat>> {
         let held = sys::file::stat(self.file.as_fd()).call("fstat")?;
         match fstatat(&self.dir, self.name.as_str(), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(named) => Ok((named.st_dev, named.st_ino) == (held.dev, held.ino)),
-            Err(Errno::ENOENT) => Ok(false),
+            Ok(named) => Ok(Some(held).filter(|held| (named.st_dev, named.st_ino) == (held.dev, held.ino))),
+            Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(Error::call("newfstatat", errno)),
         }
     }

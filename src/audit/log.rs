@@ -1,6 +1,7 @@
 //! Appending: opened, locked, the tail read, one write(2), let go. Nothing of it is held
-//! between two records.
+//! between two records; who appends again to a file that is as it was left need not read it.
 
+use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::record::{self, Body, Head};
 use super::tail::{Torn, tail};
 use crate::error::{Call, Context, Error, Result};
 use crate::state::rfc3339;
+use crate::sys::file::FileStat;
 
 /// How long another append may take: many at once wait for each other.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,9 +33,26 @@ pub struct Log {
     pub journald: bool,
     /// fsync(2) after each.
     pub durable: bool,
+    /// What this one appended last.
+    own: RefCell<Option<Own>>,
+}
+
+/// The newest record of a log: nobody need read again what is in force while the file ends with it.
+#[derive(Debug, Clone)]
+struct Own {
+    /// Device and inode of the file.
+    file: (u64, u64),
+    /// Its size with the record.
+    size: u64,
+    head: Head,
 }
 
 impl Log {
+    /// A log of these places.
+    pub fn new(file: Option<Place>, journald: bool, durable: bool) -> Self {
+        Self { file, journald, durable, own: RefCell::new(None) }
+    }
+
     /// Appends one record. The moment comes first in it, and `kind`.
     ///
     /// # Errors
@@ -53,7 +72,7 @@ impl Log {
     }
 
     fn to_file(&self, place: &Place, kind: &str, fields: &str) -> Result<String> {
-        let (log, line) = appended(place, (kind, fields)).on(place.path().display())?;
+        let (log, line) = self.appended(place, (kind, fields)).on(place.path().display())?;
         if self.durable {
             // Outside of the lock: what was written before is synced with it.
             log.file.sync_all().call("fsync").on(place.path().display())?;
@@ -72,44 +91,59 @@ fn dated(kind: &str, fields: &str) -> String {
 /// The kind, and the fields as JSON.
 type Said<'a> = (&'a str, &'a str);
 
-fn appended(place: &Place, body: Said<'_>) -> Result<(LogFile, String)> {
-    let calm = Undisturbed::enter()?;
-    let deadline = Deadline::after(PATIENCE);
-    for _ in 0..ROTATIONS {
-        let log = place.open_to_append()?;
-        let held = hold(&log.file, Sharing::Alone, deadline)?;
-        if !log.is_still_named()? {
-            continue;
+impl Log {
+    fn appended(&self, place: &Place, said: Said<'_>) -> Result<(LogFile, String)> {
+        let calm = Undisturbed::enter()?;
+        let deadline = Deadline::after(PATIENCE);
+        for _ in 0..ROTATIONS {
+            let log = place.open_to_append()?;
+            let held = hold(&log.file, Sharing::Alone, deadline)?;
+            let Some(stat) = log.still_named()? else { continue };
+            let line = self.under_the_lock(&log, &stat, said, &calm, deadline)?;
+            drop(held);
+            return Ok((log, line));
         }
-        let line = under_the_lock(&log, body, &calm, deadline)?;
-        drop(held);
-        return Ok((log, line));
+        Err(Error::setup("is moved away as fast as it is opened"))
     }
-    Err(Error::setup("is moved away as fast as it is opened"))
+
+    fn under_the_lock(
+        &self,
+        log: &LogFile,
+        stat: &FileStat,
+        (kind, fields): Said<'_>,
+        calm: &Undisturbed,
+        deadline: Deadline,
+    ) -> Result<String> {
+        let file = (stat.dev, stat.ino);
+        let size = u64::try_from(stat.size).unwrap_or(0);
+        let own = self.own.borrow_mut().take().filter(|own| own.file == file && own.size == size);
+        let (head, size) = match own {
+            Some(own) => (own.head, size),
+            None => newest(log, size, calm, deadline)?,
+        };
+        let (line, head) = record::seal(&head, &dated(kind, fields));
+        let size = write(log, size, line.as_bytes(), calm)?;
+        self.own.replace(Some(Own { file, size, head }));
+        Ok(line)
+    }
 }
 
-fn under_the_lock(
-    log: &LogFile,
-    (kind, fields): Said<'_>,
-    calm: &Undisturbed,
-    deadline: Deadline,
-) -> Result<String> {
-    let found = tail(&log.file, log.size()?)?;
-    let mut head = match (found.head, &found.torn) {
-        (Some(head), _) => head,
-        (None, None) => begin(log, calm, deadline)?,
-        (None, Some(_)) => Head::nothing(),
+/// The record that the next one follows, and the size of the file with it.
+fn newest(log: &LogFile, size: u64, calm: &Undisturbed, deadline: Deadline) -> Result<(Head, u64)> {
+    let found = tail(&log.file, size)?;
+    let (head, size) = match (found.head, &found.torn) {
+        (Some(head), _) => (head, size),
+        (None, None) => begin(log, size, calm, deadline)?,
+        (None, Some(_)) => (Head::nothing(), size),
     };
-    if let Some(torn) = &found.torn {
-        head = close(log, torn, &head, calm)?;
+    match &found.torn {
+        Some(torn) => close(log, size, torn, &head, calm),
+        None => Ok((head, size)),
     }
-    let (line, _) = record::seal(&head, &dated(kind, fields));
-    write(log, line.as_bytes(), calm)?;
-    Ok(line)
 }
 
 /// The first record of a file: it goes on where the file before it ended.
-fn begin(log: &LogFile, calm: &Undisturbed, deadline: Deadline) -> Result<Head> {
+fn begin(log: &LogFile, size: u64, calm: &Undisturbed, deadline: Deadline) -> Result<(Head, u64)> {
     let mut before = Head::nothing();
     let mut body = Body::default();
     if let Some((name, file)) = log.rotated()? {
@@ -125,25 +159,24 @@ fn begin(log: &LogFile, calm: &Undisturbed, deadline: Deadline) -> Result<Head> 
         }
     }
     let (line, head) = record::seal(&before, &dated("start", &record::fields(&body)?));
-    write(log, line.as_bytes(), calm)?;
-    Ok(head)
+    Ok((head, write(log, size, line.as_bytes(), calm)?))
 }
 
 /// What is torn stays: a record says how much it is, and that it was there.
-fn close(log: &LogFile, torn: &Torn, head: &Head, calm: &Undisturbed) -> Result<Head> {
+fn close(log: &LogFile, size: u64, torn: &Torn, head: &Head, calm: &Undisturbed) -> Result<(Head, u64)> {
     let fields = format!("\"torn_bytes\":{},\"torn_sha256\":\"{}\"", torn.bytes, torn.digest);
     let (line, next) = record::seal(head, &dated("gap", &fields));
     let end = if torn.ends_line { "" } else { "\n" };
-    write(log, format!("{end}{line}").as_bytes(), calm)?;
-    Ok(next)
+    Ok((next, write(log, size, format!("{end}{line}").as_bytes(), calm)?))
 }
 
-/// One write(2): a record is there or it is not, unless the disk is full or the machine ends.
-fn write(log: &LogFile, bytes: &[u8], calm: &Undisturbed) -> Result<()> {
-    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    calm.may_reach(log.size()?.saturating_add(length))?;
+/// One write(2): a record is there or it is not, unless the disk is full or the machine ends. The size that the file
+/// has then: under the lock nobody else makes it longer.
+fn write(log: &LogFile, size: u64, bytes: &[u8], calm: &Undisturbed) -> Result<u64> {
+    let size = size.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    calm.may_reach(size)?;
     match nix::unistd::write(log.file.as_fd(), bytes).call("write")? {
-        written if written == bytes.len() => Ok(()),
+        written if written == bytes.len() => Ok(size),
         _ => Err(Error::call("write", Errno::ENOSPC)),
     }
 }

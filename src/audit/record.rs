@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::types::hex;
 
 /// The format that is written, and the newest that is read.
 pub const FORMAT_VERSION: u64 = 1;
@@ -165,7 +166,7 @@ pub fn is_hash(text: &str) -> bool {
 
 /// SHA-256 in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }
 
 /// JSON in which every character beyond ASCII, and DEL, is written as an escape: outside of

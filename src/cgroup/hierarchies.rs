@@ -174,7 +174,7 @@ impl Hierarchies {
 
     /// The caller's own group in the unified hierarchy; `None` at its root and where there is no such hierarchy.
     pub fn own_group(&self) -> Option<CgroupPath> {
-        let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let text = crate::sys::file::whole_text("/proc/self/cgroup").ok()?;
         CgroupPath::parse(text.lines().find_map(|line| line.strip_prefix("0::"))?).ok()
     }
 
@@ -255,5 +255,5 @@ impl Hierarchies {
 
 fn read_mountinfo() -> Result<Vec<Mounted>> {
     let path = "/proc/self/mountinfo";
-    Ok(mountinfo::hierarchies(&std::fs::read_to_string(path).call("read").on(path)?))
+    Ok(mountinfo::hierarchies(&crate::sys::file::whole_text(path).call("read").on(path)?))
 }

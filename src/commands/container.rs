@@ -190,7 +190,7 @@ impl Launching<'_> {
         let ephemeral = self.life == Life::Foreground;
         let new = new_entry(self.args, self.bundle, &judged.draft, group.as_ref(), self.host)?;
         let new = NewEntry { ephemeral, audit: trail.op(), ..new };
-        let entry = Entry::make(self.global, self.host, new, trail)?;
+        let entry = Entry::make(judge.state_root()?, self.host, new, trail)?;
         timing::ended("entry");
         let assembled = judge
             .still_room()

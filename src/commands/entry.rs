@@ -20,6 +20,7 @@ use crate::state::{
 };
 use crate::sys;
 use crate::systemd::{Systemd, Unit};
+use crate::types::hex;
 
 /// What an entry says from the start.
 pub struct NewEntry {
@@ -62,8 +63,7 @@ impl Entry {
     ///
     /// # Errors
     /// The id is taken; the state directory cannot be made or is not the caller's.
-    pub fn make(global: &Global, host: &Host, new: NewEntry, trail: &Trail) -> Result<Self> {
-        let root = open_root(global)?;
+    pub fn make(root: StateRoot, host: &Host, new: NewEntry, trail: &Trail) -> Result<Self> {
         sweep(&root, host, Thorough::No, trail)?;
         let entry = Self { dir: root.create(&new.id)?, root, left: Cell::new(false) };
         match entry.save(new) {
@@ -369,8 +369,7 @@ pub fn first_child(pid: i32) -> Result<Option<Process>> {
 pub fn random_id() -> Result<String> {
     let mut bytes = [0_u8; 8];
     sys::random::fill(&mut bytes).call("getrandom")?;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sandbox-{hex}"))
+    Ok(format!("sandbox-{}", hex(bytes)))
 }
 
 /// The process that started pinfold, held by a pidfd: a launch ends with it. `None` where

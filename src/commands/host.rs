@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
@@ -76,14 +77,14 @@ fn v1_hierarchies(hierarchies: &Hierarchies) -> Result<Vec<String>> {
         return Ok(vec![]);
     }
     let path = "/proc/self/cgroup";
-    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    let text = sys::file::whole_text(path).call("read").on(path)?;
     let names = text.lines().filter_map(|line| line.split(':').nth(1)).filter(|name| !name.is_empty());
     Ok(names.map(str::to_owned).collect())
 }
 
 /// As libapparmor decides: the module is there and enabled.
 fn apparmor() -> bool {
-    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))
+    sys::file::whole_text("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))
 }
 
 /// As libselinux decides: selinuxfs is mounted in its place, and a policy is loaded, without which
@@ -91,14 +92,14 @@ fn apparmor() -> bool {
 fn selinux() -> bool {
     let mounted = nix::sys::statfs::statfs("/sys/fs/selinux")
         .is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::SELINUX_MAGIC);
-    let own = std::fs::read_to_string("/proc/self/attr/current");
+    let own = sys::file::whole_text("/proc/self/attr/current");
     mounted && own.is_ok_and(|own| own.trim_end_matches(['\0', '\n']) != "kernel")
 }
 
 /// The bounding set (capabilities(7)).
 fn bounding() -> Result<u64> {
     let path = "/proc/self/status";
-    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    let text = sys::file::whole_text(path).call("read").on(path)?;
     let line = text.lines().find_map(|line| line.strip_prefix("CapBnd:"));
     u64::from_str_radix(line.unwrap_or_default().trim(), 16)
         .map_err(|error| crate::error::Error::setup(error.to_string()).object(path))
@@ -106,7 +107,7 @@ fn bounding() -> Result<u64> {
 
 fn last_cap() -> Result<u8> {
     let path = "/proc/sys/kernel/cap_last_cap";
-    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    let text = sys::file::whole_text(path).call("read").on(path)?;
     text.trim()
         .parse()
         .map_err(|error: std::num::ParseIntError| crate::error::Error::setup(error.to_string()).object(path))
@@ -118,16 +119,16 @@ fn last_cap() -> Result<u8> {
 /// /proc cannot be read.
 pub(super) fn maps_all_ids() -> Result<bool> {
     let path = "/proc/self/uid_map";
-    let text = std::fs::read_to_string(path).call("read").on(path)?;
+    let text = sys::file::whole_text(path).call("read").on(path)?;
     Ok(text.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"])
 }
 
 /// Whoever denied it to a user namespace denied it to all below (user_namespaces(7)).
 fn may_set_groups() -> Result<bool> {
     let path = "/proc/self/setgroups";
-    match std::fs::read_to_string(path) {
+    match sys::file::whole_text(path) {
         // Before Linux 3.19 nothing is denied.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(Errno::ENOENT) => Ok(true),
         text => Ok(text.call("read").on(path)?.trim_end() == "allow"),
     }
 }

@@ -1,6 +1,7 @@
 //! The host's policy at the door: loaded once per call, asked for the ways to each object,
 //! and for the verdict. What the verbs share.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub struct Judge<'g> {
     policy: Option<Policy>,
     /// The profile that the launch names.
     chosen: Option<String>,
+    /// The state directory that was judged.
+    root: RefCell<Option<StateRoot>>,
 }
 
 /// A Draft whose objects are opened, and that was allowed.
@@ -107,7 +110,7 @@ impl<'g> Judge<'g> {
                 Some(document.for_launch(profile))
             }
         };
-        Ok(Self { global, policy, chosen: profile.map(str::to_owned) })
+        Ok(Self { global, policy, chosen: profile.map(str::to_owned), root: RefCell::new(None) })
     }
 
     /// For a launch, whose profile `field` chooses.
@@ -301,7 +304,12 @@ impl<'g> Judge<'g> {
     /// The state directory cannot be opened.
     pub fn request(&self, verb: Verb, base: PathBuf) -> Result<Request> {
         let state_root = match self.stands() {
-            true => entry::open_root(self.global)?.path().to_owned(),
+            true => {
+                let root = entry::open_root(self.global)?;
+                let path = root.path().to_owned();
+                self.root.replace(Some(root));
+                path
+            }
             false => PathBuf::new(),
         };
         let caller = present();
@@ -310,6 +318,16 @@ impl<'g> Judge<'g> {
             cgroup_place: caller.map(caller::cgroup_place).transpose()?,
             ..Request::new(verb, base, state_root)
         })
+    }
+}
+
+impl Judge<'_> {
+    /// The state directory for the entry of a launch: the one that was judged.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is none of the policy's.
+    pub fn state_root(&self) -> Result<StateRoot> {
+        self.root.take().map_or_else(|| entry::open_root(self.global), Ok)
     }
 }
 

@@ -220,8 +220,7 @@ pub fn seccomp_digest(plan: &Plan) -> Option<String> {
         hasher.update([instruction.jt, instruction.jf]);
         hasher.update(instruction.k.to_le_bytes());
     }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("sha256:{hex}"))
+    Some(crate::types::Digest::of_hash(hasher.finalize()).to_string())
 }
 
 impl Report {

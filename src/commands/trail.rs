@@ -17,6 +17,7 @@ use crate::policy::{AuditRules, Destination, Mode, Policy, Recorded, Redacted, V
 use crate::resolve::{Facts, Identity};
 use crate::state::{self, State};
 use crate::sys;
+use crate::types::hex;
 
 /// What stands for something that is not told.
 const REDACTED: &str = "[redacted]";
@@ -385,11 +386,8 @@ fn refused(error: &Error, line: u32) -> Error {
 /// A user without a place for it.
 pub fn log_of(rules: &AuditRules) -> Result<Log> {
     let place = || Place::of_caller(rules.path.as_deref(), state::is_a_users()?);
-    Ok(Log {
-        file: rules.destinations.contains(&Destination::File).then(place).transpose()?,
-        journald: rules.destinations.contains(&Destination::Journald),
-        durable: rules.durable,
-    })
+    let file = rules.destinations.contains(&Destination::File).then(place).transpose()?;
+    Ok(Log::new(file, rules.destinations.contains(&Destination::Journald), rules.durable))
 }
 
 /// A log without rules of its own, where there is one.
@@ -409,8 +407,7 @@ fn at_the_default_place() -> Result<Option<AuditRules>> {
 fn random_op(verb: &str) -> Result<String> {
     let mut bytes = [0_u8; 16];
     sys::random::fill(&mut bytes).call("getrandom")?;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{verb}-{hex}"))
+    Ok(format!("{verb}-{}", hex(bytes)))
 }
 
 fn binds(draft: &Draft, facts: &Facts) -> Vec<Value> {

@@ -16,6 +16,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::failed;
 use crate::error::{Call, Context, Result};
 use crate::sys;
+use crate::types::hex;
 
 /// Owner only.
 pub(super) const PRIVATE_DIR: Mode = Mode::S_IRWXU;
@@ -144,7 +145,7 @@ pub(super) fn read(file: &mut impl Read, limit: usize) -> Result<Vec<u8>> {
 pub(super) fn random_name(prefix: &str) -> Result<String> {
     let mut bytes = [0_u8; 16];
     sys::random::fill(&mut bytes).call("getrandom")?;
-    Ok(bytes.iter().fold(prefix.to_owned(), |name, byte| name + &format!("{byte:02x}")))
+    Ok(format!("{prefix}{}", hex(bytes)))
 }
 
 fn c_name(name: &str) -> Result<CString> {

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Image;
 use super::packages::{Kind, Package, Packages};
+use crate::types::hex;
 
 const TOOL: &str = concat!("pinfold-", env!("CARGO_PKG_VERSION"));
 const ROOT: &str = "SPDXRef-Image";
@@ -125,9 +126,9 @@ fn uuid(image: &Image) -> String {
     bytes.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
     let [.., six, _, eight, _, _, _, _, _, _, _] = &mut bytes;
     (*six, *eight) = (*six & 0x0f | 0x80, *eight & 0x3f | 0x80);
-    let hex: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().concat();
-    [part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 16)].join("-")
+    let digits = hex(bytes);
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 /// When the image says that it was made, in the only form of SPDX; the epoch where it says nothing.

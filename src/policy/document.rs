@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::read;
 use super::rules::{At, AuditRules, Destination, Redacted, Rules};
 use super::text::{Filling, Section, Source};
 use crate::error::{Error, Result};
+use crate::types::Digest;
 
 /// Where containers are where nobody says otherwise.
 const STATE_ROOT: &str = "/run/pinfold";
@@ -274,6 +274,5 @@ fn audit(section: &mut Section<'_, '_>) -> Result<Option<AuditRules>> {
 }
 
 fn digest(text: &str) -> String {
-    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    Digest::of(text.as_bytes()).to_string()
 }

@@ -80,7 +80,7 @@ pub fn lint(document: &Document) -> Vec<Finding> {
         .chain(document.profiles.values())
         .filter_map(|rules| rules.bind.as_ref())
     {
-        twice(&grants.value, &mut found);
+        twice(&grants.value.all(), &mut found);
     }
     found.sort_by_key(|finding| finding.line);
     found
@@ -95,8 +95,8 @@ fn useless(found: &mut Vec<Finding>, line: u32, text: impl Into<String>) {
 }
 
 fn dangers(rules: &Rules, found: &mut Vec<Finding>) {
-    for grant in rules.bind.iter().flat_map(|at| &at.value) {
-        grant_of(grant, found);
+    for grant in rules.bind.iter().flat_map(|at| at.value.all()) {
+        grant_of(&grant, found);
     }
     for (line, path) in
         rules.root.directories.iter().flat_map(|at| at.value.0.iter().map(move |path| (at.line, path)))
@@ -241,11 +241,9 @@ fn dead(host: &Rules, profile: &Rules, found: &mut Vec<Finding>) {
             );
         }
     }
-    let places = host.bind.iter().flat_map(|at| &at.value);
-    for grant in profile.bind.iter().flat_map(|at| &at.value) {
-        let alike =
-            |place: &&BindGrant| grant.path.starts_with(&place.path) || place.path.starts_with(&grant.path);
-        if !places.clone().any(|place| alike(&place)) {
+    for grant in profile.bind.iter().flat_map(|at| at.value.all()) {
+        let alike = |place: &Path| grant.path.starts_with(place) || place.starts_with(&grant.path);
+        if !host.bind.iter().flat_map(|at| at.value.places()).any(alike) {
             useless(
                 found,
                 grant.line,

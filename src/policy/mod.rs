@@ -29,8 +29,8 @@ pub use lint::{Finding, host_place, lint};
 pub use recorded::{Around, Log, Recorded, Replayed};
 pub use request::Request;
 pub use rules::{
-    Access, At, AuditRules, BindGrant, Bound, Destination, Redacted, Rules, SignatureGrant, SignatureKey,
-    Verb, repository,
+    Access, At, AuditRules, BindGrant, BindGrants, Bound, Destination, Redacted, Rules, SignatureGrant,
+    SignatureKey, Verb, repository,
 };
 pub use select::select;
 pub use violation::{Decided, Decision, Detail, Verdict, Violation};

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::rules::{
-    Access, AnnotationRules, At, BindGrant, Bound, CapabilityRules, Caps, DeviceGrant, ExecRules, HookGrant,
-    Ids, JoinGrant, Key, Keyring, LimitRules, MountRules, Names, NamespaceRules, Network, Places,
+    Access, AnnotationRules, At, BindGrant, BindGrants, Bound, CapabilityRules, Caps, DeviceGrant, ExecRules,
+    HookGrant, Ids, JoinGrant, Key, Keyring, LimitRules, MountRules, Names, NamespaceRules, Network, Places,
     ProcessRules, RlimitRules, RootRules, Rules, SeccompRules, SignatureGrant, SignatureKey, UserRules, Verb,
 };
 use super::text::{Filling, Section, Setting, Unit, choice};
@@ -84,7 +84,7 @@ pub(super) fn rules(section: &mut Section<'_, '_>, filling: Filling) -> Result<R
         doors: section.choices("doors", &Verb::ALL, Some(all()))?,
         degraded: section.key("degraded", false)?,
         root: sub(section, "root", root)?,
-        bind: grants(section, "bind", filling, bind)?,
+        bind: binds(section, filling)?,
         mounts: sub(section, "mounts", mounts)?,
         namespaces: namespaces(section, filling)?,
         user: sub(section, "user", user)?,
@@ -162,6 +162,11 @@ fn digests(section: &mut Section<'_, '_>, key: &'static str, prefix: &str) -> Re
 fn is_digest(text: &str, prefix: &str) -> bool {
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.strip_prefix(prefix).is_some_and(|digits| digits.len() == 64 && digits.bytes().all(hex))
+}
+
+fn binds(section: &mut Section<'_, '_>, filling: Filling) -> Result<Key<BindGrants>> {
+    let read = grants(section, "bind", filling, bind)?;
+    read.map(|at| Ok(At { value: BindGrants::of(&at.value)?, line: at.line })).transpose()
 }
 
 fn bind(section: &mut Section<'_, '_>) -> Result<BindGrant> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Layer, Mode, Policy};
 use super::request::{Request, absolute, odd};
-use super::rules::{BindGrant, JoinGrant};
+use super::rules::JoinGrant;
 use crate::draft::{Draft, DraftHook, DraftMount, MountSource};
 use crate::plan::{Grants, Way};
 use crate::sys::mount::MOUNT_ATTR_NODEV;
@@ -47,8 +47,8 @@ fn to_source(mount: &DraftMount, request: &Request, host: &Layer) -> Way {
     match &mount.source {
         MountSource::Bind { path, .. } if !mount.own && !is_device(mount) => {
             let path = absolute(&request.base, path);
-            let grants = host.rules.bind.as_ref().map(|at| at.value.as_slice()).unwrap_or_default();
-            way(&path, covering(grants, &path).map(|grant| grant.path.as_path()))
+            let grant = host.rules.bind.as_ref().and_then(|at| at.value.covering(&path));
+            way(&path, grant.as_ref().map(|grant| grant.path.as_path()))
         }
         _ => Way::AsNamed,
     }
@@ -57,23 +57,6 @@ fn to_source(mount: &DraftMount, request: &Request, host: &Layer) -> Way {
 /// A bind with the option `dev` asks for a device, which is judged by its number.
 pub(super) fn is_device(mount: &DraftMount) -> bool {
     mount.options.attr.clear & MOUNT_ATTR_NODEV != 0
-}
-
-/// The grant with the longest path that covers a source.
-pub(super) fn covering<'a>(grants: &'a [BindGrant], path: &Path) -> Option<&'a BindGrant> {
-    let path: PathBuf = path.components().collect();
-    let covering = grants.iter().filter(|grant| lies_in(&path, &grant.path));
-    // The first of equals, as a reader would take it. Each holds the other: the longer one is the deeper.
-    covering.rev().max_by_key(|grant| grant.path.as_os_str().len())
-}
-
-/// As [`Path::starts_with`], of two paths that are their components and no more: the grants may be hundreds.
-fn lies_in(path: &Path, place: &Path) -> bool {
-    let (path, place) = (path.as_os_str().as_encoded_bytes(), place.as_os_str().as_encoded_bytes());
-    match path.strip_prefix(place) {
-        Some(rest) => place == b"/" || matches!(rest.first(), None | Some(b'/')),
-        None => false,
-    }
 }
 
 fn to_namespace<'a>(host: &'a Layer, path: &Path, nstype: u64) -> Option<&'a Path> {

@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 
 use crate::error::{Call, Context, Error, Kind, Result};
 use crate::sys;
+use crate::sys::file::FileStat;
 
 /// Where the host's policy stands. A constant on purpose: no option, environment variable
 /// or build feature moves it.
@@ -130,7 +131,7 @@ fn open_directory(below: Option<&OwnedFd>, name: &str) -> Result<Option<OwnedFd>
         other => absent(other)?,
     };
     let Some(dir) = opened else { return Ok(None) };
-    verify(&dir)?;
+    verify(&sys::file::stat(dir.as_fd()).call("fstat")?)?;
     Ok(Some(dir))
 }
 
@@ -139,14 +140,13 @@ fn open_file(dir: &OwnedFd, name: &str) -> Result<Option<OwnedFd>> {
     let Some(file) = absent(openat(dir, name, flags, Mode::empty()))? else { return Ok(None) };
     let stat = sys::file::stat(file.as_fd()).call("fstat")?;
     match stat.mode & libc::S_IFMT {
-        libc::S_IFREG => verify(&file).map(|()| Some(file)),
+        libc::S_IFREG => verify(&stat).map(|()| Some(file)),
         _ => Err(Error::setup("is not a regular file")),
     }
 }
 
 /// Root's, and nobody else's to write.
-fn verify(file: &OwnedFd) -> Result<()> {
-    let stat = sys::file::stat(file.as_fd()).call("fstat")?;
+fn verify(stat: &FileStat) -> Result<()> {
     if stat.uid != 0 && !is_unmapped(stat.uid) {
         return Err(Error::setup(format!("belongs to user {}, not to root", stat.uid)));
     }
@@ -171,7 +171,7 @@ fn text(file: &OwnedFd) -> Result<String> {
 
 fn content(file: &OwnedFd, largest: usize) -> Result<Vec<u8>> {
     let mut content = vec![];
-    let mut buffer = [0_u8; 16384];
+    let mut buffer = [0_u8; 32768];
     loop {
         match sys::file::read(file.as_fd(), &mut buffer).call("read")? {
             0 => break,

@@ -32,7 +32,7 @@ impl Mounts {
     /// Reads them.
     pub(super) fn read() -> Result<Self> {
         let path = "/proc/self/mountinfo";
-        std::fs::read(path).call("read").on(path).map(|text| Self::parse(&text))
+        crate::sys::file::whole(path).call("read").on(path).map(|text| Self::parse(&text))
     }
 
     fn parse(text: &[u8]) -> Self {

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::draft::JudgedHook;
 use crate::error::{Call, Error, Result};
 use crate::sys;
+use crate::types::hex;
 
 /// What is larger is no hook.
 const LARGEST: u64 = 256 << 20;
@@ -78,5 +79,5 @@ fn digest(program: &OwnedFd) -> Result<String> {
             length => hash.update(buffer.get(..length).unwrap_or_default()),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(hash.finalize()))
 }

@@ -74,7 +74,7 @@ impl Program {
             hash.update([instruction.jt, instruction.jf]);
             hash.update(instruction.k.to_le_bytes());
         }
-        hash.finalize().iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+        crate::types::Digest::of_hash(hash.finalize()).to_string()
     }
 
     /// The strictest action that the call may get, over all values of the arguments that are not known.

@@ -1,13 +1,14 @@
 //! The name of the user who made a container, as `list` shows it.
 
-use std::io::ErrorKind;
+use nix::errno::Errno;
 
 use crate::error::{Call, Context, Result};
+use crate::sys;
 
 /// The user's name in the host's /etc/passwd, or `#UID` as runc writes it.
 pub fn name(uid: u32) -> Result<String> {
-    let passwd = match std::fs::read("/etc/passwd") {
-        Err(error) if error.kind() == ErrorKind::NotFound => vec![],
+    let passwd = match sys::file::whole("/etc/passwd") {
+        Err(Errno::ENOENT) => vec![],
         read => read.call("read").on("/etc/passwd")?,
     };
     Ok(name_in(&passwd, uid).unwrap_or_else(|| format!("#{uid}")))

@@ -1,9 +1,11 @@
 //! Which host ids belong to somebody: read once per launch, judged as data.
 
-use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 
+use nix::errno::Errno;
+
 use crate::error::{Call, Context, Result};
+use crate::sys;
 
 /// Ranges of user and group ids that the host has given away.
 #[derive(Debug, Default)]
@@ -22,8 +24,8 @@ impl Reserved {
             ("/etc/passwd", Columns::UserAndGroup),
             ("/etc/group", Columns::Group),
         ] {
-            match std::fs::read(path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+            match sys::file::whole(path) {
+                Err(Errno::ENOENT) => {}
                 read => reserved.add(&read.call("read").on(path)?, columns),
             }
         }

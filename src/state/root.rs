@@ -261,7 +261,7 @@ pub fn is_without_roots_rights() -> Result<bool> {
 
 /// user_namespaces(7): only the initial namespace maps every id to itself.
 fn in_user_namespace() -> Result<bool> {
-    let map = std::fs::read_to_string("/proc/self/uid_map").call("read").on("/proc/self/uid_map")?;
+    let map = crate::sys::file::whole_text("/proc/self/uid_map").call("read").on("/proc/self/uid_map")?;
     Ok(!map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 

@@ -25,9 +25,7 @@ impl Arguments {
     /// # Errors
     /// ENOENT: `/proc` is not mounted. EIO: the kernel does not say.
     pub fn own() -> Result<Self> {
-        let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-        let stat = std::fs::read("/proc/self/stat").map_err(errno)?;
-        parse(&stat).ok_or(Errno::EIO)
+        parse(&super::file::whole("/proc/self/stat")?).ok_or(Errno::EIO)
     }
 
     /// \[child\] Leaves `name` as the command line, and nothing of the environment. In the calling

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use super::{Result, count, descriptor, done, uninterrupted};
 
@@ -19,12 +20,42 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     })
 }
 
+/// All of a file that the kernel or root writes, such as one of /proc: its size may be told as 0.
+///
+/// # Errors
+/// Of openat(2) and read(2).
+pub fn whole(path: &str) -> Result<Vec<u8>> {
+    // Nearly every one of them fits, and a read of /proc makes the text anew.
+    const PART: usize = 4096;
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::openat(nix::fcntl::AT_FDCWD, path, flags, nix::sys::stat::Mode::empty())?;
+    let (mut content, mut length, mut part) = (vec![], 0, PART);
+    loop {
+        content.resize(length + part, 0);
+        let read = read(file.as_fd(), content.get_mut(length..).unwrap_or_default())?;
+        length += read;
+        if read == 0 {
+            content.truncate(length);
+            return Ok(content);
+        }
+        part = if read == part { part * 4 } else { part };
+    }
+}
+
+/// [`whole`], of a text.
+///
+/// # Errors
+/// As [`whole`]; EILSEQ: it is not UTF-8.
+pub fn whole_text(path: &str) -> Result<String> {
+    String::from_utf8(whole(path)?).map_err(|_not_utf8| Errno::EILSEQ)
+}
+
 /// \[child\] pipe2(2): the end to read from, which is nonblocking, and the end to write to.
 ///
 /// # Errors
 /// EMFILE, ENFILE.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     set_nonblocking(&read, true)?;
     Ok((read, write))
 }

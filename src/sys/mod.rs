@@ -20,10 +20,14 @@ pub mod caps;
 pub mod clock;
 pub mod clone;
 pub mod close_range;
+#[cfg(target_arch = "x86_64")]
+mod copy;
 pub mod directory;
 pub mod entry;
 pub mod exec;
 pub mod file;
+#[cfg(target_env = "musl")]
+pub mod heap;
 pub mod host;
 pub mod ids;
 pub mod ioprio;

@@ -18,11 +18,16 @@ const DIGITS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 impl Digest {
     /// Of the 32 bytes that SHA-256 gives.
     pub fn of_hash(hash: impl AsRef<[u8]>) -> Self {
-        let digits: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("{ALGORITHM}{digits}"))
+        Self(format!("{ALGORITHM}{}", hex(hash)))
     }
 
     /// Of the hash itself.

@@ -38,7 +38,7 @@ pub use container_id::ContainerId;
 pub use cpu::{CpuCount, CpuSet};
 pub use descriptor::{FdNumber, InputFile, ReportTarget};
 pub use device::{DeviceAccess, DeviceArg};
-pub use digest::Digest;
+pub use digest::{Digest, hex};
 pub use env::EnvArg;
 pub use host::{AddHost, Hostname};
 pub use image_ref::ImageRef;

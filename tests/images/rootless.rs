@@ -21,7 +21,7 @@ fn prepared(dir: &Dir, program: impl AsRef<std::ffi::OsStr>) -> Command {
     if fs::create_dir(&home).is_ok() {
         chown(&home, Some(UID), Some(UID)).unwrap();
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-        fs::copy(PINFOLD, dir.join("program")).unwrap();
+        support::copy_executable(PINFOLD, dir.join("program"));
     }
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &home).env("XDG_RUNTIME_DIR", &home);

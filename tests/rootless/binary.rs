@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use pinfold::seccomp::Profile;
 use pinfold::sys::{prctl, seccomp};
 
-use crate::support::{Place, processes_with, soon};
+use crate::support::{Place, copy_executable, processes_with, soon};
 
 /// A kernel without Landlock, as far as a process can tell.
 const NO_LANDLOCK: &str = r#"{
@@ -47,7 +47,7 @@ fn without_landlock_a_binary_that_the_program_could_write_is_not_what_runs() {
     let place = Place::new("binary");
     // A link would give away the program that was built.
     fs::remove_file(place.program()).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_pinfold"), place.program()).unwrap();
+    copy_executable(env!("CARGO_BIN_EXE_pinfold").as_ref(), &place.program());
     let mark = format!("{}.9", 100_000 + std::process::id());
     let sandbox = || {
         let mut command = place.pinfold(["sandbox", "--report", "report.json", "--", "sleep", &mark]);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
-use crate::support::{Place, UID, run};
+use crate::support::{Place, UID, copy_executable, run};
 
 /// What is made in a workspace belongs to its owner; what is read-only stays so.
 #[test]
@@ -150,7 +150,7 @@ fn a_root_directory_of_the_user_s_works() {
         fs::create_dir(root.join(directory)).unwrap();
         chown(root.join(directory), Some(UID), Some(UID)).unwrap();
     }
-    fs::copy(place.program(), root.join("bin/pinfold")).unwrap();
+    copy_executable(&place.program(), &root.join("bin/pinfold"));
     let ran = run(place.pinfold(["sandbox", "--rootfs", "root", "--", "/bin/pinfold", "--version"])).exits(0);
     assert!(ran.out.starts_with("pinfold version "), "{}", ran.out);
     for made in ["proc", "dev", "tmp"] {

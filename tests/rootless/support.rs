@@ -21,6 +21,12 @@ pub struct Place {
     dir: PathBuf,
 }
 
+/// A copy of a program. Another process writes it: a descriptor of this one's is in every child that another
+/// thread starts meanwhile, and execve(2) of a file that is open for writing is ETXTBSY.
+pub fn copy_executable(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success(), "{}", to.display());
+}
+
 impl Place {
     pub fn new(name: &str) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "these tests drop to another user: run them as root");
@@ -29,7 +35,9 @@ impl Place {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         let place = Self { dir };
         let (from, to) = (Path::new(env!("CARGO_BIN_EXE_pinfold")), place.program());
-        fs::hard_link(from, &to).or_else(|_| fs::copy(from, &to).map(drop)).unwrap();
+        if fs::hard_link(from, &to).is_err() {
+            copy_executable(from, &to);
+        }
         for name in ["own", "run"] {
             fs::create_dir(place.path(name)).unwrap();
             fs::set_permissions(place.path(name), fs::Permissions::from_mode(0o700)).unwrap();

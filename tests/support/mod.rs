@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -73,6 +73,25 @@ pub fn start(command: &mut Command) -> Running {
     let line = format!("{command:?}");
     let child = command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
     Running { child, out, err, line }
+}
+
+/// An executable file. Another process writes it: a descriptor of this one's is in every child that another
+/// thread starts meanwhile, until that executes, and execve(2) of a file that is open for writing is ETXTBSY.
+#[track_caller]
+pub fn executable(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    let mut from = unnamed();
+    from.write_all(content.as_ref()).unwrap();
+    from.rewind().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-euc", "cat >\"$1\"; chmod 755 \"$1\"", "sh"]).arg(path.as_ref()).stdin(from);
+    assert!(command.status().unwrap().success(), "{}", path.as_ref().display());
+}
+
+/// A copy of a program, by another process as well.
+#[track_caller]
+pub fn copy_executable(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let status = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status().unwrap();
+    assert!(status.success(), "{}", to.as_ref().display());
 }
 
 fn unnamed() -> File {
@@ -388,8 +407,8 @@ impl Bundle {
         for directory in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
             fs::create_dir_all(rootfs.join(directory)).unwrap();
         }
-        fs::copy(BUSYBOX, rootfs.join("bin/busybox"))
-            .expect("busybox-static is needed (apt-get install busybox-static)");
+        assert!(Path::new(BUSYBOX).exists(), "busybox-static is needed (apt-get install busybox-static)");
+        copy_executable(BUSYBOX, rootfs.join("bin/busybox"));
         for applet in APPLETS.split_whitespace() {
             symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
         }

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use pinfold::sys::{self, clone};
 use serde_json::json;
 
 use super::kernel::{Step, beside, c_path, ensure, in_child, open_path, own_mounts, put_on};
-use super::support::{Bundle, Dir, PINFOLD, Ran, await_that, run, start};
+use super::support::{Bundle, Dir, PINFOLD, Ran, await_that, copy_executable, executable, run, start};
 
 /// Where the descriptor of the host lies.
 const LEAKED: i32 = 7;
@@ -66,8 +66,7 @@ fn close_on_exec_is_too_late_for_the_programs_own_path() {
     }
     // A script's interpreter is looked up by the same call.
     let script = bundle.rootfs().join("bin/script");
-    fs::write(&script, "#!/proc/self/fd/7/usr/bin/busybox echo\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&script, "#!/proc/self/fd/7/usr/bin/busybox echo\n");
     bundle.edit(|config| config["process"]["args"] = json!(["/bin/script"]));
     let ran = run_with_leaks(&dir, &bundle, "");
     assert!(ran.code() != 0 && ran.out.is_empty(), "{ran:?}");
@@ -168,7 +167,7 @@ fn cleared(pid: i32) -> (Step, bool) {
 #[test]
 fn a_read_only_clone_is_only_so_while_nobody_holds_it() {
     let dir = Dir::new();
-    fs::copy("/usr/bin/busybox", dir.join("program")).unwrap();
+    copy_executable("/usr/bin/busybox", dir.join("program"));
     let program = c_path(&dir.join("program"));
     let words = CStringArray::new(vec![CString::from(c"sleep"), CString::from(c"60")]);
     let none = CStringArray::new(vec![]);

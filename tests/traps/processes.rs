@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,7 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use pinfold::sys::{self, clone, prctl};
 
 use super::kernel::{Step, beside, ensure, in_child};
-use super::support::{Bundle, Dir, Ran, await_that, start};
+use super::support::{Bundle, Dir, Ran, await_that, executable, start};
 
 /// Its parent has no number there, so that comparing numbers shows neither that pinfold lives
 /// nor that it is gone: the control socket does.
@@ -132,8 +131,7 @@ fn end_of_file_is_the_same_for_a_program_and_for_a_death() {
     dir.pinfold(&["delete", "--force", &id]).ok();
     // A program that the kernel refuses: the descriptors close all the same.
     let noise = Bundle::new(&dir, "noise", &["/bin/noise"]);
-    fs::write(noise.rootfs().join("bin/noise"), [1, 2]).unwrap();
-    fs::set_permissions(noise.rootfs().join("bin/noise"), fs::Permissions::from_mode(0o755)).unwrap();
+    executable(noise.rootfs().join("bin/noise"), [1, 2]);
     let refused = |ran: &Ran| assert!(ran.code() != 0 && ran.err.contains("exec format error"), "{ran:?}");
     refused(&noise.run(&dir, &dir.id("noise")));
     refused(&dir.pinfold(&["run", "--detach", "--bundle", noise.text(), &dir.id("noise")]));

@@ -32,17 +32,16 @@ fn layer() -> Vec<u8> {
 /// Runs this program as the user, in a place of its own, with entries in /etc/subuid that only
 /// its mount namespace sees.
 fn as_user(place: &Place, kind: &str) -> String {
-    let own = place.path().join("staging/program");
-    fs::copy(std::env::current_exe().unwrap(), &own).unwrap();
     let (top, tree) = (place.staging(), place.staging().join("tree"));
     fs::create_dir(&tree).unwrap();
     chown(&tree, Some(UID), Some(UID)).unwrap();
     fs::write(top.join("layer"), layer()).unwrap();
     fs::write(top.join("sub"), format!("www-data:{FIRST}:65536\n")).unwrap();
     let script = format!(
-        "mount --bind {0}/sub /etc/subuid && mount --bind {0}/sub /etc/subgid && \
+        "cp {1} {0}/program && mount --bind {0}/sub /etc/subuid && mount --bind {0}/sub /etc/subgid && \
          exec setpriv --reuid {UID} --regid {UID} --clear-groups {0}/program --as-user {0} {kind}",
-        top.display()
+        top.display(),
+        std::env::current_exe().unwrap().display()
     );
     let ran = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-euc", &script])

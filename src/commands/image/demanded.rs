@@ -13,7 +13,7 @@ use crate::image::store::Signature;
 use crate::policy::{Mode, SignatureGrant, SignatureKey, trusted};
 use crate::registry::{self, Line};
 use crate::signature::Key;
-use crate::types::{Digest, ImageRef};
+use crate::types::{Digest, ImageRef, hex};
 
 /// A public key is a few lines.
 const LARGEST_KEY: usize = 4096;
@@ -138,6 +138,6 @@ fn of_policy(named: &SignatureKey) -> Result<Known> {
 }
 
 fn known(text: &[u8]) -> Result<Known> {
-    let sha256 = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(Sha256::digest(text));
     Ok(Known { sha256, key: String::from_utf8_lossy(text).parse()? })
 }

@@ -10,7 +10,7 @@ use crate::image::merged::Merged;
 use crate::image::scan::{self, Finding, Scan};
 use crate::image::store::{Entry, Layer, Store};
 use crate::image::{Image, packages, spdx, trees};
-use crate::types::Digest;
+use crate::types::{Digest, hex};
 
 pub(super) fn run(store: &Store, args: &InspectArgs) -> Result<ExitCode> {
     let entry = store.resolve(&args.image)?;
@@ -94,7 +94,7 @@ fn as_json(digest: &Digest, scan: &Scan, left_out: Option<u64>) -> Result<String
 
 fn finding(finding: &Finding) -> Value {
     let text = std::str::from_utf8(&finding.path).ok();
-    let hex = || finding.path.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = || hex(&finding.path);
     let (mode, uid, gid) = finding.owned.map_or((None, None, None), |(mode, uid, gid)| {
         (Some(format!("{:04o}", mode & 0o7777)), Some(uid), Some(gid))
     });

@@ -102,7 +102,7 @@ fn run_options(global: &Global, args: &SandboxArgs) -> Result<ExitCode> {
             }
             match gate {
                 None => explain(args, asked, &host),
-                Some(gate) => run::run(global, args, &host, asked, &judge, (&mut reporter, &mut trail, gate)),
+                Some(gate) => run::run(args, &host, asked, &judge, (&mut reporter, &mut trail, gate)),
             }
         });
         if let Err(error) = &ran {

@@ -8,7 +8,7 @@ const OWN: &str = "/proc/self/oom_score_adj";
 /// 0, whatever the caller has. Who has not CAP_SYS_RESOURCE cannot lower a score below the lowest
 /// that one who had it has set: only trying tells. A score that stays is named.
 pub(super) fn oom_score(host: &Host, degraded: &mut Vec<String>) -> Result<Option<i32>> {
-    let text = std::fs::read_to_string(OWN).call("read").on(OWN)?;
+    let text = crate::sys::file::whole_text(OWN).call("read").on(OWN)?;
     let own: i32 = text.trim().parse().map_err(|error: std::num::ParseIntError| {
         crate::error::Error::setup(error.to_string()).object(OWN)
     })?;

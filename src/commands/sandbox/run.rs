@@ -6,7 +6,7 @@ use nix::fcntl::OFlag;
 
 use super::{Asked, Host};
 use crate::cgroup::{Cgroup, CgroupPath};
-use crate::cli::{Global, SandboxArgs};
+use crate::cli::SandboxArgs;
 use crate::commands::ending::counters;
 use crate::commands::entry::{self, Entry, NewEntry};
 use crate::commands::gate::Gate;
@@ -28,7 +28,6 @@ const CGROUP_PARENT: &str = "pinfold";
 
 /// Runs it in the foreground.
 pub(super) fn run(
-    global: &Global,
     args: &SandboxArgs,
     host: &Host,
     mut asked: Asked,
@@ -42,7 +41,7 @@ pub(super) fn run(
     };
     trail.of_container(&id);
     let new = NewEntry { audit: trail.op(), ..new_entry(&id, host, &asked, args, group.as_ref())? };
-    let entry = Entry::make(global, host, new, trail)?;
+    let entry = Entry::make(judge.state_root()?, host, new, trail)?;
     timing::ended("entry");
     if let Some(kept) = &asked.kept {
         entry.save_config(kept)?;

@@ -7,8 +7,8 @@ use crate::draft::{Door, Draft, DraftMount, MountSource, OwnerMap};
 use crate::policy::builtin;
 use crate::policy::read::{FLOOR, TYPES};
 use crate::policy::request::{absolute, odd};
-use crate::policy::rules::{Access, At, BindGrant};
-use crate::policy::select::{covering, is_device};
+use crate::policy::rules::{Access, At, BindGrant, BindGrants};
+use crate::policy::select::is_device;
 use crate::resolve::{Facts, Pinned};
 use crate::sys::mount::MOUNT_ATTR_RDONLY;
 
@@ -21,36 +21,31 @@ pub(super) fn binds(bench: &mut Bench<'_>, draft: &Draft, facts: &Facts) {
         let field = format!("{}/source", mount.field);
         let path = absolute(&bench.request.base, path);
         let Some(grant) = granted(bench, grants, &field, &path) else { continue };
-        asked(bench, draft, mount, grant, owner);
+        asked(bench, draft, mount, &grant, owner);
         if let Some(barred) = facts.barred.iter().find(|barred| barred.field == field) {
             let text = format!("{}: {}", path.display(), barred.errno.desc());
             bench.refuse(grant.line, "bind.link", &field, text, "a path through no link, beneath the grant");
         }
         if let Some(pinned) = facts.binds.get(index).and_then(Option::as_ref) {
             state(bench, &field, "bind.state", pinned);
-            found(bench, grant, &field, pinned);
-            below(bench, grant, mount, &field, pinned);
+            found(bench, &grant, &field, pinned);
+            below(bench, &grant, mount, &field, pinned);
         }
     }
 }
 
 /// The grant that covers a source by its path.
-fn granted<'a>(
-    bench: &mut Bench<'_>,
-    grants: &'a At<Vec<BindGrant>>,
-    field: &str,
-    path: &Path,
-) -> Option<&'a BindGrant> {
+fn granted(bench: &mut Bench<'_>, grants: &At<BindGrants>, field: &str, path: &Path) -> Option<BindGrant> {
     if let Some(what) = odd(path) {
         let asked = format!("{} has {what}", path.display());
         bench.refuse(grants.line, "bind.path", field, asked, "a path that can be compared");
         return None;
     }
-    let grant = covering(&grants.value, path);
-    if let Some(grant) = grant {
+    let grant = grants.value.covering(path);
+    if let Some(grant) = &grant {
         bench.decide(true, grant.line, "bind.source", field, path.display(), grant.path.display());
     } else {
-        let places: Vec<_> = grants.value.iter().map(|grant| grant.path.display().to_string()).collect();
+        let places: Vec<_> = grants.value.places().map(|place| place.display().to_string()).collect();
         let allowed = if places.is_empty() { "no source".to_owned() } else { places.join(", ") };
         bench.refuse(grants.line, "bind.source", field, path.display(), allowed);
     }

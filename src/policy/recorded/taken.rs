@@ -16,6 +16,7 @@ use crate::policy::request::Request;
 use crate::resolve::{Facts, Pinned};
 use crate::seccomp::{Arch, Call, Profile};
 use crate::sys::{ioprio, sched};
+use crate::types::hex;
 
 /// What is known of a launch besides.
 #[derive(Debug, Clone, Copy)]
@@ -287,11 +288,7 @@ fn filter(profile: &Profile) -> RecordedFilter {
             }
         }
     }
-    RecordedFilter {
-        abi: native.oci_name().to_owned(),
-        lets_run: bits.iter().map(|byte| format!("{byte:02x}")).collect(),
-        notifies: profile.notifies(),
-    }
+    RecordedFilter { abi: native.oci_name().to_owned(), lets_run: hex(bits), notifies: profile.notifies() }
 }
 
 fn limits(limits: &Limits) -> RecordedLimits {

@@ -1,9 +1,11 @@
 //! The rules of one layer as data: what a policy file says, every key with its line.
 //! docs/policy.md is the reference of each.
 
+mod binds;
 mod grants;
 mod values;
 
+pub use binds::BindGrants;
 pub use grants::{BindGrant, DeviceGrant, HookGrant, JoinGrant, SignatureGrant, SignatureKey, repository};
 pub use values::{Access, Bound, Caps, Ids, Keyring, Names, Network, Places, Verb};
 
@@ -174,7 +176,7 @@ pub struct Rules {
     pub doors: Key<Vec<Verb>>,
     pub degraded: Key<bool>,
     pub root: RootRules,
-    pub bind: Key<Vec<BindGrant>>,
+    pub bind: Key<BindGrants>,
     pub mounts: MountRules,
     pub namespaces: NamespaceRules,
     pub user: UserRules,
