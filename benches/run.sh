@@ -5,6 +5,7 @@
 # same one without. It reports; it never judges a time.
 #
 #   benches/run.sh BINARY [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]
+#   benches/run.sh BINARY --calls [--rounds N]      system calls with their times, by perf(1)
 #
 # Everything happens in a private mount namespace, in a tree with Debian sid's own libraries (no peer
 # pays for a foreign loader), on a pure cgroup2 mount. The machine's own mounts and cgroups stay as
@@ -20,7 +21,15 @@ die() {
 }
 
 [ "$(id -u)" = 0 ] || die "needs root"
-[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]"
+[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--calls] [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]"
+binary=$(realpath -e "$1")
+shift
+driver=compare output=bench
+if [ "${1-}" = --calls ]; then
+    command -v perf >/dev/null || die "--calls needs perf: apt-get install linux-perf"
+    driver=calls output=calls
+    shift
+fi
 peers=$(realpath -e "$target/peers/sid") || die "no peers: run tests/setup.sh peers"
 mkdir -p "$target/bench"
 export BENCH_CGROUP=pinfold-bench-$$ BENCH_ROOT BENCH_FLOOR="$(realpath "$target")/bench/floor"
@@ -28,5 +37,5 @@ cc -O2 -static -o "$BENCH_FLOOR" "$here/floor.c"
 
 BENCH_ROOT=$(mktemp -d)
 trap 'unshare --mount "$here/namespace.sh" remove; rmdir "$BENCH_ROOT"' EXIT
-unshare --mount "$here/namespace.sh" measure "$here/compare.py" "$peers" "$(realpath "$1")" \
-    --json "$(realpath "$target/bench")/bench.json" "${@:2}"
+unshare --mount "$here/namespace.sh" measure "$here/$driver.py" "$peers" "$binary" \
+    --json "$(realpath "$target/bench")/$output.json" "$@"

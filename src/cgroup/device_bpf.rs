@@ -2,9 +2,13 @@
 //!
 //! cgroup v2 has no devices controller; the kernel runs such a program for each open(2) and
 //! mknod(2) of a device node and refuses on 0 (cgroup-v2.rst, "Device controller").
-//! The program walks the rules from the last to the first. It keeps in r3 the kinds of
-//! access nobody has decided about yet: an allowing rule takes its kinds out and grants when
-//! none is left, a denying rule that meets one of them refuses.
+//! The program walks the rules from the last to the first, those of block devices and those of character
+//! devices apart. It keeps in r3 the kinds of access nobody has decided about yet: an allowing rule takes its
+//! kinds out and grants when none is left, a denying rule that meets one of them refuses.
+//!
+//! The verifier goes along every branch, at each load: where nothing is learnt that a later comparison
+//! asks for, it goes once. So a device is compared as one number, and a rule about all kinds of access
+//! decides at once.
 
 use crate::error::{Error, Result};
 
@@ -15,10 +19,16 @@ const INSTRUCTIONS_MAX: usize = 4096;
 
 const LOAD_WORD: u8 = 0x61;
 const AND: u8 = 0x57;
+const OR_REGISTER: u8 = 0x4f;
+const SHIFT_LEFT: u8 = 0x67;
 const SHIFT_RIGHT: u8 = 0x77;
 const MOVE: u8 = 0xb7;
-const JUMP_IF_NOT_EQUAL: u8 = 0x55;
+const MOVE_REGISTER: u8 = 0xbf;
+const JUMP_IF_EQUAL: u8 = 0x15;
 const JUMP_IF_ANY_BIT: u8 = 0x45;
+/// Of the lower 32 bits (BPF_JMP32, since Linux 5.1): an immediate has no sign there.
+const JUMP_IF_WORD_EQUAL: u8 = 0x16;
+const JUMP_IF_WORD_NOT_EQUAL: u8 = 0x56;
 const EXIT: u8 = 0x95;
 
 const VERDICT: u8 = 0;
@@ -27,6 +37,15 @@ const KIND: u8 = 2;
 const UNDECIDED: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
+/// Major and minor number as the kernel's dev_t has them: 12 and 20 bits (linux/kdev_t.h).
+const DEVICE: u8 = 6;
+const MINOR_BITS: u32 = 20;
+const LAST_MAJOR: u32 = (1 << 12) - 1;
+const LAST_MINOR: u32 = (1 << MINOR_BITS) - 1;
+
+const BLOCK: u32 = 1;
+/// All kinds of access.
+const ALL: u32 = 7;
 
 /// One instruction as struct bpf_insn lies in memory on a little-endian machine.
 fn instruction(opcode: u8, destination: u8, source: u8, offset: u16, immediate: u32) -> u64 {
@@ -43,90 +62,140 @@ fn with_immediate(opcode: u8, register: u8, immediate: u32) -> u64 {
 
 /// The program for `rules`, as 64-bit instructions.
 pub(super) fn compile(rules: &[DeviceRule]) -> Result<Vec<u64>> {
-    let mut program = prologue();
-    let mut refusals = vec![];
-    let mut grants_the_rest = false;
-    for rule in rules.iter().rev() {
-        if rule.is_total() {
-            grants_the_rest = rule.allow;
-            break;
-        }
-        if let Some(tests) = device_tests(rule) {
-            emit(&mut program, &mut refusals, rule, &tests);
-        }
+    let mut program = Program::default();
+    program.loads();
+    let to_block = program.here();
+    program.put(with_immediate(JUMP_IF_EQUAL, KIND, BLOCK));
+    program.decide(rules, DeviceKind::Char);
+    program.land(to_block)?;
+    program.decide(rules, DeviceKind::Block);
+    program.finish(rules.len())
+}
+
+/// Instructions, and which of them jump to a verdict that stands at the end.
+#[derive(Default)]
+struct Program {
+    instructions: Vec<u64>,
+    grants: Vec<usize>,
+    refusals: Vec<usize>,
+}
+
+impl Program {
+    fn here(&self) -> usize {
+        self.instructions.len()
     }
-    if grants_the_rest {
-        program.extend(verdict(1));
+
+    fn put(&mut self, instruction: u64) {
+        self.instructions.push(instruction);
     }
-    let refuse_at = program.len();
-    // The verifier rejects instructions that nothing reaches (check_cfg).
-    if !grants_the_rest || !refusals.is_empty() {
-        program.extend(verdict(0));
-    }
-    if program.len() > INSTRUCTIONS_MAX {
-        return Err(Error::usage(format!("{} device rules are too many for one program", rules.len()))
-            .field("/linux/resources/devices"));
-    }
-    for at in refusals {
-        let distance =
-            u16::try_from(refuse_at - at - 1).map_err(|error| Error::internal(error.to_string()))?;
-        if let Some(jump) = program.get_mut(at) {
+
+    /// The jump at `from` leads to what comes next.
+    fn land(&mut self, from: usize) -> Result<()> {
+        let distance = self.here() - from - 1;
+        let distance = u16::try_from(distance).map_err(|error| Error::internal(error.to_string()))?;
+        if let Some(jump) = self.instructions.get_mut(from) {
             *jump |= u64::from(distance) << 16;
         }
+        Ok(())
     }
-    Ok(program)
-}
 
-/// Loads the fields of struct bpf_cgroup_dev_ctx: access_type holds the kind in its lower
-/// half and the access in its upper one.
-fn prologue() -> Vec<u64> {
-    vec![
-        instruction(LOAD_WORD, KIND, CONTEXT, 0, 0),
-        with_immediate(AND, KIND, 0xffff),
-        instruction(LOAD_WORD, UNDECIDED, CONTEXT, 0, 0),
-        with_immediate(SHIFT_RIGHT, UNDECIDED, 16),
-        instruction(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
-        instruction(LOAD_WORD, MINOR, CONTEXT, 8, 0),
-    ]
-}
-
-fn verdict(value: u32) -> [u64; 2] {
-    [with_immediate(MOVE, VERDICT, value), with_immediate(EXIT, 0, 0)]
-}
-
-/// The registers to compare; `None` where no device can have these numbers.
-fn device_tests(rule: &DeviceRule) -> Option<Vec<(u8, u32)>> {
-    let mut tests = vec![];
-    match rule.kind {
-        DeviceKind::All => {}
-        DeviceKind::Block => tests.push((KIND, 1)),
-        DeviceKind::Char => tests.push((KIND, 2)),
+    /// Loads the fields of struct bpf_cgroup_dev_ctx: access_type holds the kind in its lower
+    /// half and the access in its upper one.
+    fn loads(&mut self) {
+        self.instructions.extend([
+            instruction(LOAD_WORD, KIND, CONTEXT, 0, 0),
+            with_immediate(AND, KIND, 0xffff),
+            instruction(LOAD_WORD, UNDECIDED, CONTEXT, 0, 0),
+            with_immediate(SHIFT_RIGHT, UNDECIDED, 16),
+            instruction(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
+            instruction(LOAD_WORD, MINOR, CONTEXT, 8, 0),
+            instruction(MOVE_REGISTER, DEVICE, MAJOR, 0, 0),
+            with_immediate(SHIFT_LEFT, DEVICE, MINOR_BITS),
+            instruction(OR_REGISTER, DEVICE, MINOR, 0, 0),
+        ]);
     }
-    for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
-        if let Some(number) = number {
-            // A 32-bit immediate is sign-extended before it is compared; dev_t ends far below (12 + 20 bits).
-            tests.push((register, u32::try_from(number).ok().filter(|number| *number <= 0x7fff_ffff)?));
+
+    /// The rules about devices of this kind, and the verdict on what they leave.
+    fn decide(&mut self, rules: &[DeviceRule], kind: DeviceKind) {
+        for rule in rules.iter().rev().filter(|rule| rule.kind == DeviceKind::All || rule.kind == kind) {
+            match test(rule) {
+                Test::Never => {}
+                Test::Always if u32::from(rule.access.bits()) == ALL => return self.verdict(rule.allow),
+                Test::Always => self.rule(rule),
+                Test::Equal(register, number) => self.if_equal(register, number, rule),
+            }
+        }
+        self.verdict(false);
+    }
+
+    fn verdict(&mut self, granted: bool) {
+        self.instructions.extend([with_immediate(MOVE, VERDICT, granted.into()), with_immediate(EXIT, 0, 0)]);
+    }
+
+    fn if_equal(&mut self, register: u8, number: u32, rule: &DeviceRule) {
+        if rule.allow && u32::from(rule.access.bits()) == ALL {
+            self.grants.push(self.here());
+            return self.put(with_immediate(JUMP_IF_WORD_EQUAL, register, number));
+        }
+        let length = if rule.allow { 2 } else { 1 };
+        self.put(instruction(JUMP_IF_WORD_NOT_EQUAL, register, 0, length, number));
+        self.rule(rule);
+    }
+
+    /// A rule about a device that it is about.
+    fn rule(&mut self, rule: &DeviceRule) {
+        let access = u32::from(rule.access.bits());
+        if rule.allow {
+            self.put(with_immediate(AND, UNDECIDED, !access));
+            self.grants.push(self.here());
+            self.put(with_immediate(JUMP_IF_EQUAL, UNDECIDED, 0));
+        } else {
+            self.refusals.push(self.here());
+            self.put(with_immediate(JUMP_IF_ANY_BIT, UNDECIDED, access));
         }
     }
-    Some(tests)
+
+    /// The verdicts that something jumps to: the verifier rejects instructions that nothing reaches (check_cfg).
+    fn finish(mut self, rules: usize) -> Result<Vec<u64>> {
+        let too_many = || {
+            Error::usage(format!("{rules} device rules are too many for one program"))
+                .field("/linux/resources/devices")
+        };
+        if self.here() + 4 > INSTRUCTIONS_MAX {
+            return Err(too_many());
+        }
+        for granted in [true, false] {
+            let jumps = std::mem::take(if granted { &mut self.grants } else { &mut self.refusals });
+            for from in &jumps {
+                self.land(*from)?;
+            }
+            if !jumps.is_empty() {
+                self.verdict(granted);
+            }
+        }
+        Ok(self.instructions)
+    }
 }
 
-fn emit(program: &mut Vec<u64>, refusals: &mut Vec<usize>, rule: &DeviceRule, tests: &[(u8, u32)]) {
-    let access = u32::from(rule.access.bits());
-    let decision_length = if rule.allow { 4 } else { 1 };
-    // Every comparison that fails jumps behind this rule.
-    let mut behind = decision_length + u16::try_from(tests.len()).unwrap_or(0);
-    for (register, number) in tests {
-        behind -= 1;
-        program.push(instruction(JUMP_IF_NOT_EQUAL, *register, 0, behind, *number));
-    }
-    if rule.allow {
-        program.push(with_immediate(AND, UNDECIDED, !access));
-        program.push(instruction(JUMP_IF_NOT_EQUAL, UNDECIDED, 0, 2, 0));
-        program.extend(verdict(1));
-    } else {
-        refusals.push(program.len());
-        program.push(instruction(JUMP_IF_ANY_BIT, UNDECIDED, 0, 0, access));
+/// How a rule knows its devices.
+enum Test {
+    Always,
+    /// No device has these numbers.
+    Never,
+    Equal(u8, u32),
+}
+
+fn test(rule: &DeviceRule) -> Test {
+    let within = |number: Option<u64>, last: u32| match number.map(u32::try_from) {
+        None => Some(None),
+        Some(number) => number.ok().filter(|number| *number <= last).map(Some),
+    };
+    match (within(rule.major, LAST_MAJOR), within(rule.minor, LAST_MINOR)) {
+        (None, _) | (_, None) => Test::Never,
+        (Some(None), Some(None)) => Test::Always,
+        (Some(Some(major)), Some(None)) => Test::Equal(MAJOR, major),
+        (Some(None), Some(Some(minor))) => Test::Equal(MINOR, minor),
+        (Some(Some(major)), Some(Some(minor))) => Test::Equal(DEVICE, major << MINOR_BITS | minor),
     }
 }
 
@@ -153,7 +222,7 @@ mod tests {
     fn run(program: &[u64], kind: DeviceKind, major: u32, minor: u32, access: u8) -> bool {
         let kind = if kind == DeviceKind::Block { 1 } else { 2 };
         let context = [u32::from(access) << 16 | kind, major, minor];
-        let mut registers = [0_u64; 6];
+        let mut registers = [0_u64; 7];
         let mut at = 0;
         loop {
             let word = program[at];
@@ -168,11 +237,16 @@ mod tests {
                     registers[destination] = u64::from(context[offset / 4]);
                 }
                 AND => registers[destination] &= immediate,
+                OR_REGISTER => registers[destination] |= registers[source],
+                SHIFT_LEFT => registers[destination] <<= immediate,
                 SHIFT_RIGHT => registers[destination] >>= immediate,
                 MOVE => registers[destination] = immediate,
-                JUMP_IF_NOT_EQUAL if registers[destination] != immediate => at += offset,
+                MOVE_REGISTER => registers[destination] = registers[source],
+                JUMP_IF_EQUAL if registers[destination] == immediate => at += offset,
                 JUMP_IF_ANY_BIT if registers[destination] & immediate != 0 => at += offset,
-                JUMP_IF_NOT_EQUAL | JUMP_IF_ANY_BIT => {}
+                JUMP_IF_WORD_EQUAL if registers[destination] as u32 == immediate as u32 => at += offset,
+                JUMP_IF_WORD_NOT_EQUAL if registers[destination] as u32 != immediate as u32 => at += offset,
+                JUMP_IF_EQUAL | JUMP_IF_ANY_BIT | JUMP_IF_WORD_EQUAL | JUMP_IF_WORD_NOT_EQUAL => {}
                 EXIT => return registers[0] == 1,
                 other => panic!("opcode {other:#x}"),
             }
@@ -188,7 +262,8 @@ mod tests {
                 continue;
             }
             let [opcode, _, low, high, ..] = program[at].to_le_bytes();
-            if matches!(opcode, JUMP_IF_NOT_EQUAL | JUMP_IF_ANY_BIT) {
+            let jumps = [JUMP_IF_EQUAL, JUMP_IF_ANY_BIT, JUMP_IF_WORD_EQUAL, JUMP_IF_WORD_NOT_EQUAL];
+            if jumps.contains(&opcode) {
                 open.push(at + 1 + usize::from(u16::from_le_bytes([low, high])));
             }
             if opcode != EXIT {
@@ -282,7 +357,7 @@ mod tests {
 
     #[test]
     fn numbers_no_device_has_match_nothing() {
-        for number in [1 << 31, u64::from(u32::MAX), 1 << 32, u64::MAX] {
+        for number in [1 << 12, 1 << 31, u64::from(u32::MAX), 1 << 32, u64::MAX] {
             let list = [DeviceRule { major: Some(number), ..rule("+a *:* rw") }];
             assert_means_what_it_says(&list);
         }

@@ -134,10 +134,7 @@ fn check_namespaces(expected: &Expected, proc: BorrowedFd<'_>) -> Result<()> {
             .on("/proc/self")?;
     let inode = |directory: BorrowedFd<'_>, name: &str| {
         let path = format!("ns/{name}");
-        nix::sys::stat::fstatat(directory, path.as_str(), AtFlags::empty())
-            .map(|stat| stat.st_ino)
-            .call("fstatat")
-            .on(format!("/proc/PID/{path}"))
+        sys::nsfs::linked(directory, &path).call("readlinkat").on(format!("/proc/PID/{path}"))
     };
     for (name, planned) in &expected.joined_namespaces {
         let found = inode(proc, name)?;

@@ -159,7 +159,7 @@ fn refuse_own(draft: &Draft, joined: &Joined<'_>) -> Result<()> {
     }
     let is_own = |who: &&str| {
         let path = format!("/proc/{who}/ns/{name}");
-        nix::sys::stat::stat(path.as_str()).is_ok_and(|stat| stat.st_ino == found)
+        sys::nsfs::linked(nix::fcntl::AT_FDCWD, &path).is_ok_and(|own| own == found)
     };
     if !hosts.iter().any(is_own) {
         return Ok(());

@@ -1,6 +1,8 @@
 //! Namespace files: ioctl_ns(2).
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
 
 use super::{Result, descriptor, int};
 
@@ -20,6 +22,17 @@ pub fn namespace_type(namespace: BorrowedFd<'_>) -> Result<u64> {
     // SAFETY: this ioctl takes no argument and touches no memory.
     let kind = int(unsafe { libc::syscall(libc::SYS_ioctl, namespace.as_raw_fd(), NS_GET_NSTYPE, 0) })?;
     Ok(u64::from(kind.cast_unsigned()))
+}
+
+/// The number of the namespace that a link of /proc/PID/ns names, as `st_ino` has it: namespaces(7). To follow the
+/// link would make the kernel an inode for it.
+///
+/// # Errors
+/// Of readlinkat(2). EPROTO: no such link.
+pub fn linked(directory: impl AsFd, link: &str) -> Result<u64> {
+    let text = nix::fcntl::readlinkat(directory, link)?;
+    let number = text.to_str().and_then(|text| text.split_once(":[")?.1.strip_suffix(']')?.parse().ok());
+    number.ok_or(Errno::EPROTO)
 }
 
 /// NS_GET_USERNS: the user namespace that owns a namespace.
