@@ -215,15 +215,15 @@ def listed(runtimes, rounds, containers):
                 measure([*runtime, "delete", "--force", container], True)
 
 
-def side_by_side(runtime, number):
-    """Seconds of so many `run`s one after the other, and at once."""
-    names = [f"beside-{turn}" for turn in range(number)]
+def side_by_side(command, number):
+    """Seconds of so many launches one after the other, and at once; `{}` stands for their names."""
+    lines = [[word.format(f"beside-{turn}") for word in command] for turn in range(number)]
     begin = time.perf_counter()
-    for name in names:
-        measure([*runtime, "run", "--bundle", "/bundle", name])
+    for line in lines:
+        measure(line)
     middle = time.perf_counter()
     null = os.open("/dev/null", os.O_RDWR)
-    running = {spawn([*runtime, "run", "--bundle", "/bundle", name], null, null) for name in names}
+    running = {spawn(line, null, null) for line in lines}
     failed = 0
     while running:
         pid, status = os.wait4(-1, 0)[:2]
@@ -494,7 +494,8 @@ def main():
         report["contests"][title] = result
         show(title, result)
     write_bundle("/bundle", ["true"])
-    beside = {name_of(r): side_by_side(r, options.beside) for r in (PINFOLD, ["crun"], ["runc"])}
+    commands = [*([*r, "run", "--bundle", "/bundle", "{}"] for r in (PINFOLD, ["crun"], ["runc"])), FLOOR]
+    beside = {name_of(command): side_by_side(command, options.beside) for command in commands}
     report["side_by_side"] = beside
     show_side_by_side(beside, options.beside)
     report["memory_kib"] = memory([PINFOLD, ["crun"], ["runc"]])

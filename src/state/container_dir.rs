@@ -83,6 +83,15 @@ impl StateRoot {
         Ok(Some(ContainerDir { id: id.to_owned(), dir, owner_lock: None }))
     }
 
+    /// Whether the launcher that made this container still owns it, as [`ContainerDir::owner_lives`] says it.
+    pub(super) fn is_owned(&self, id: &str) -> Result<bool> {
+        id::check(id)?;
+        match files::open(self.dir(), format!("{id}/{LOCK}").as_str(), OFlag::O_RDONLY) {
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(false),
+            opened => is_locked(&opened.call("openat2").on(LOCK).on(id)?).on(id),
+        }
+    }
+
     /// Removes a container's directory: the known names in it, then itself.
     ///
     /// False when another call removed it first. A name that pinfold did not make stays, and
@@ -164,7 +173,7 @@ impl ContainerDir {
         }
         match self.open_lock(OFlag::O_RDONLY)? {
             None => Ok(false),
-            Some(file) => Ok(files::try_lock(&file, LockMode::Shared).on(&self.id)?.is_none()),
+            Some(file) => is_locked(&file).on(&self.id),
         }
     }
 
@@ -231,6 +240,11 @@ impl Changes<'_> {
 /// runc's words (libcontainer.ErrNotExist): containerd and podman match them.
 fn does_not_exist() -> Error {
     Error::usage("container does not exist")
+}
+
+/// Whether somebody holds a lock alone.
+fn is_locked(file: &File) -> Result<bool> {
+    files::try_lock(file, LockMode::Shared).map(|taken| taken.is_none())
 }
 
 #[cfg(test)]

@@ -41,8 +41,11 @@ pub fn stale(root: &StateRoot) -> Result<Sweep> {
 }
 
 fn judge(root: &StateRoot, id: &str, unkept: &mut Vec<State>) -> Result<Option<Stale>> {
+    // Before anything else of it is opened: many launches at once find each other here.
+    if root.is_owned(id)? {
+        return Ok(None);
+    }
     let Some(mut dir) = root.open_if_any(id)? else { return Ok(None) };
-    // Read before the lock is touched: most entries are somebody's living container.
     let wanted = |state: &State| state.ephemeral || state.phase == Phase::Creating;
     let first = dir.load_if_any()?;
     if let Some(state) = &first
@@ -50,7 +53,7 @@ fn judge(root: &StateRoot, id: &str, unkept: &mut Vec<State>) -> Result<Option<S
     {
         unkept.push(state.clone());
     }
-    if first.is_some_and(|state| !wanted(&state)) || dir.owner_lives()? {
+    if first.is_some_and(|state| !wanted(&state)) {
         return Ok(None);
     }
     // Alone with the root: a launcher that made its directory has its lock by now, too.
