@@ -98,6 +98,9 @@ def roles(threads, started):
     """parent: what was started; watcher: by its name; child: the others."""
     found = collections.defaultdict(list)
     for tid, thread in threads.items():
+        # What made the container that is joined was there before.
+        if tid < min(started):
+            continue
         if tid in started:
             found["parent"].append(thread)
         elif any(comm.endswith("-watcher") for comm in thread.comms):

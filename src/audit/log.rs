@@ -17,7 +17,7 @@ use super::record::{self, Body, Head};
 use super::tail::{Torn, tail};
 use crate::error::{Call, Context, Error, Result};
 use crate::state::rfc3339;
-use crate::sys::file::FileStat;
+use crate::sys::{self, file::FileStat};
 
 /// How long another append may take: many at once wait for each other.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,8 +42,9 @@ pub struct Log {
 struct Own {
     /// Device and inode of the file.
     file: (u64, u64),
-    /// Its size with the record.
+    /// Its size with the record, and when its inode changed last: to write is to change it.
     size: u64,
+    changed: (i64, i64),
     head: Head,
 }
 
@@ -116,14 +117,16 @@ impl Log {
     ) -> Result<String> {
         let file = (stat.dev, stat.ino);
         let size = u64::try_from(stat.size).unwrap_or(0);
-        let own = self.own.borrow_mut().take().filter(|own| own.file == file && own.size == size);
+        let is_as_left = |own: &Own| (own.file, own.size, own.changed) == (file, size, stat.changed);
+        let own = self.own.borrow_mut().take().filter(is_as_left);
         let (head, size) = match own {
             Some(own) => (own.head, size),
             None => newest(log, size, calm, deadline)?,
         };
         let (line, head) = record::seal(&head, &dated(kind, fields));
         let size = write(log, size, line.as_bytes(), calm)?;
-        self.own.replace(Some(Own { file, size, head }));
+        let changed = sys::file::stat(log.file.as_fd()).call("fstat")?.changed;
+        self.own.replace(Some(Own { file, size, changed, head }));
         Ok(line)
     }
 }

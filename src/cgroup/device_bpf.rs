@@ -67,9 +67,11 @@ pub(super) fn compile(rules: &[DeviceRule]) -> Result<Vec<u64>> {
     let to_block = program.here();
     program.put(with_immediate(JUMP_IF_EQUAL, KIND, BLOCK));
     program.decide(rules, DeviceKind::Char);
+    program.fits(rules.len())?;
     program.land(to_block)?;
     program.decide(rules, DeviceKind::Block);
-    program.finish(rules.len())
+    program.fits(rules.len())?;
+    program.finish()
 }
 
 /// Instructions, and which of them jump to a verdict that stands at the end.
@@ -87,6 +89,15 @@ impl Program {
 
     fn put(&mut self, instruction: u64) {
         self.instructions.push(instruction);
+    }
+
+    /// Whether it is short enough with two verdicts more.
+    fn fits(&self, rules: usize) -> Result<()> {
+        match self.here() + 4 > INSTRUCTIONS_MAX {
+            true => Err(Error::usage(format!("{rules} device rules are too many for one program"))
+                .field("/linux/resources/devices")),
+            false => Ok(()),
+        }
     }
 
     /// The jump at `from` leads to what comes next.
@@ -133,8 +144,9 @@ impl Program {
     }
 
     fn if_equal(&mut self, register: u8, number: u32, rule: &DeviceRule) {
-        if rule.allow && u32::from(rule.access.bits()) == ALL {
-            self.grants.push(self.here());
+        if u32::from(rule.access.bits()) == ALL {
+            let here = self.here();
+            if rule.allow { &mut self.grants } else { &mut self.refusals }.push(here);
             return self.put(with_immediate(JUMP_IF_WORD_EQUAL, register, number));
         }
         let length = if rule.allow { 2 } else { 1 };
@@ -156,14 +168,7 @@ impl Program {
     }
 
     /// The verdicts that something jumps to: the verifier rejects instructions that nothing reaches (check_cfg).
-    fn finish(mut self, rules: usize) -> Result<Vec<u64>> {
-        let too_many = || {
-            Error::usage(format!("{rules} device rules are too many for one program"))
-                .field("/linux/resources/devices")
-        };
-        if self.here() + 4 > INSTRUCTIONS_MAX {
-            return Err(too_many());
-        }
+    fn finish(mut self) -> Result<Vec<u64>> {
         for granted in [true, false] {
             let jumps = std::mem::take(if granted { &mut self.grants } else { &mut self.refusals });
             for from in &jumps {

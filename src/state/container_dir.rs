@@ -86,7 +86,8 @@ impl StateRoot {
     /// Whether the launcher that made this container still owns it, as [`ContainerDir::owner_lives`] says it.
     pub(super) fn is_owned(&self, id: &str) -> Result<bool> {
         id::check(id)?;
-        match files::open(self.dir(), format!("{id}/{LOCK}").as_str(), OFlag::O_RDONLY) {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        match files::open(self.dir(), format!("{id}/{LOCK}").as_str(), flags) {
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(false),
             opened => is_locked(&opened.call("openat2").on(LOCK).on(id)?).on(id),
         }

@@ -41,7 +41,8 @@ pub fn stale(root: &StateRoot) -> Result<Sweep> {
 }
 
 fn judge(root: &StateRoot, id: &str, unkept: &mut Vec<State>) -> Result<Option<Stale>> {
-    // Before anything else of it is opened: many launches at once find each other here.
+    // Before anything else of it is opened: many launches at once find each other here. Whoever owns it answers for
+    // it, its keeper among the rest, and what it leaves is found when it has let go.
     if root.is_owned(id)? {
         return Ok(None);
     }
@@ -205,8 +206,9 @@ mod tests {
         for (keeper, init, expected) in rows {
             let test = TestDir::new();
             let root = StateRoot::open(Some(test.path())).unwrap();
-            let _owner =
-                entry(&root, "a", Some(State { keeper, init, phase: Phase::Started, ..sample("a") }));
+            let owner = entry(&root, "a", Some(State { keeper, init, phase: Phase::Started, ..sample("a") }));
+            assert!(stale(&root).unwrap().unkept.is_empty(), "it is owned");
+            drop(owner);
             assert_eq!(stale(&root).unwrap().unkept.len() == 1, expected, "{keeper:?} {init:?}");
         }
     }

@@ -154,6 +154,8 @@ pub struct FileStat {
     pub size: i64,
     /// When it was last read and last changed: seconds and nanoseconds since the epoch.
     pub times: [(i64, i64); 2],
+    /// When its inode last changed: nobody sets it (`st_ctim`).
+    pub changed: (i64, i64),
 }
 
 /// \[child\] fstat(2); works on O_PATH descriptors (since 3.6) and triggers no automount.
@@ -173,6 +175,7 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<FileStat> {
         nlink: u64::from(stat.st_nlink),
         size: stat.st_size,
         times: [(stat.st_atime, stat.st_atime_nsec), (stat.st_mtime, stat.st_mtime_nsec)],
+        changed: (stat.st_ctime, stat.st_ctime_nsec),
     })
 }
 

@@ -69,7 +69,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// In the place of musl's (pthread_create(3)): no thread is made without it.
+/// In the place of musl's (pthread_create(3)), for threads whose maker does not say [`share`]. Not for those of
+/// thrd_create(3), which has another way to the same, and which nothing here uses.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pthread_create(
     thread: *mut libc::pthread_t,
@@ -77,14 +78,12 @@ unsafe extern "C" fn pthread_create(
     start: extern "C" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,
 ) -> c_int {
-    // Before the thread is there, which sees it for that reason.
-    THREADS.store(true, Ordering::Relaxed);
+    share();
     // SAFETY: as promised to us.
     unsafe { __pthread_create(thread, attributes, start, argument) }
 }
 
-/// Whether allocations are locked: a thread that finds they are not was made in another way, and must not go on.
-#[must_use]
-pub fn is_locked() -> bool {
-    THREADS.load(Ordering::Relaxed)
+/// From now on allocations are locked. Called before a thread is made, which sees it for that reason.
+pub fn share() {
+    THREADS.store(true, Ordering::Relaxed);
 }

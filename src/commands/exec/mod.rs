@@ -333,7 +333,7 @@ fn namespaces_apart(pid: i32) -> Result<u64> {
     for (name, bit) in names {
         let inode = |who: &str| {
             let path = format!("/proc/{who}/ns/{name}");
-            sys::nsfs::linked(nix::fcntl::AT_FDCWD, &path).call("readlink").on(path)
+            sys::nsfs::linked(nix::fcntl::AT_FDCWD, &path).call("readlinkat").on(path)
         };
         if inode(&pid.to_string())? != inode("self")? {
             apart |= bit;
