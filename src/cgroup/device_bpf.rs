@@ -249,8 +249,10 @@ mod tests {
                 MOVE_REGISTER => registers[destination] = registers[source],
                 JUMP_IF_EQUAL if registers[destination] == immediate => at += offset,
                 JUMP_IF_ANY_BIT if registers[destination] & immediate != 0 => at += offset,
-                JUMP_IF_WORD_EQUAL if registers[destination] as u32 == immediate as u32 => at += offset,
-                JUMP_IF_WORD_NOT_EQUAL if registers[destination] as u32 != immediate as u32 => at += offset,
+                JUMP_IF_WORD_EQUAL if (registers[destination] ^ immediate) & 0xffff_ffff == 0 => at += offset,
+                JUMP_IF_WORD_NOT_EQUAL if (registers[destination] ^ immediate) & 0xffff_ffff != 0 => {
+                    at += offset
+                }
                 JUMP_IF_EQUAL | JUMP_IF_ANY_BIT | JUMP_IF_WORD_EQUAL | JUMP_IF_WORD_NOT_EQUAL => {}
                 EXIT => return registers[0] == 1,
                 other => panic!("opcode {other:#x}"),

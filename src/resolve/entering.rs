@@ -42,7 +42,7 @@ pub(super) struct Entering<'d> {
     again: Option<u64>,
 }
 
-/// Whether a launch may have a stage: what [`entering`] decides, as far as it is known before anything is opened.
+/// Whether a launch may have a stage: what `entering` decides, as far as it is known before anything is opened.
 pub fn may_have_a_stage(draft: &Draft) -> bool {
     let by_stage = |join: &Join| matches!(join.nstype, clone::CLONE_NEWUSER | clone::CLONE_NEWPID);
     draft.time_offsets.is_some() || draft.join.iter().any(by_stage)

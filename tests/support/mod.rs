@@ -407,7 +407,7 @@ impl Bundle {
         for directory in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
             fs::create_dir_all(rootfs.join(directory)).unwrap();
         }
-        assert!(Path::new(BUSYBOX).exists(), "busybox-static is needed (apt-get install busybox-static)");
+        fs::metadata(BUSYBOX).expect("busybox-static is needed (apt-get install busybox-static)");
         copy_executable(BUSYBOX, rootfs.join("bin/busybox"));
         for applet in APPLETS.split_whitespace() {
             symlink("busybox", rootfs.join("bin").join(applet)).unwrap();

@@ -26,7 +26,7 @@ pub type Section = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Surface {
-    /// [`SCHEMA`].
+    /// `SCHEMA`.
     pub schema: u32,
     /// By the name of a section.
     pub sections: BTreeMap<String, Section>,
