@@ -170,17 +170,22 @@ fn text(file: &OwnedFd) -> Result<String> {
 }
 
 fn content(file: &OwnedFd, largest: usize) -> Result<Vec<u8>> {
-    let mut content = vec![];
-    let mut buffer = [0_u8; 32768];
+    let size = usize::try_from(sys::file::stat(file.as_fd()).call("fstat")?.size).unwrap_or(0);
+    // One more than there is: that byte tells the end.
+    let (mut content, mut length) = (vec![0; size.min(largest) + 1], 0);
     loop {
-        match sys::file::read(file.as_fd(), &mut buffer).call("read")? {
+        match sys::file::read(file.as_fd(), content.get_mut(length..).unwrap_or_default()).call("read")? {
             0 => break,
-            length => content.extend_from_slice(buffer.get(..length).unwrap_or_default()),
+            read => length += read,
         }
-        if content.len() > largest {
+        if length > largest {
             return Err(Error::setup(format!("is larger than {largest} bytes")));
         }
+        if length == content.len() {
+            content.resize((2 * length).min(largest) + 1, 0);
+        }
     }
+    content.truncate(length);
     Ok(content)
 }
 
