@@ -1,8 +1,9 @@
 """Where the time of one launch goes, call by call: who makes which system call how often, and how long it takes.
 
-perf(1) writes down when each call begins and ends (raw_syscalls of tracefs); that costs each of them about a
-microsecond, so the sum is above what `compare.py` measures. A call that waits for another process takes as long as the
-wait. What lies between the calls is what the process computes, and its page faults. Started by namespace.sh.
+perf(1) writes down when each call begins and ends (raw_syscalls of tracefs); that costs each of them about half
+a microsecond, so the sum is above what `compare.py` measures. A call that waits for another process takes as long as the
+wait. What lies between the calls is what the process computes, its page faults, and the time in which another has the
+processor. Started by namespace.sh.
 """
 
 import argparse

@@ -48,8 +48,7 @@ impl Hooks {
     }
 
     fn program(&self, name: &str, content: &[u8]) {
-        let path = self.host.dir.join(name);
-        support::executable(&path, content);
+        support::executable(self.host.dir.join(name), content);
     }
 
     fn told(&self) -> Vec<String> {

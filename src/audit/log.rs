@@ -125,8 +125,9 @@ impl Log {
         };
         let (line, head) = record::seal(&head, &dated(kind, fields));
         let size = write(log, size, line.as_bytes(), calm)?;
-        let changed = sys::file::stat(log.file.as_fd()).call("fstat")?.changed;
-        self.own.replace(Some(Own { file, size, changed, head }));
+        // The record is there: who cannot tell how it left the file reads it again.
+        let left = sys::file::stat(log.file.as_fd()).ok();
+        self.own.replace(left.map(|stat| Own { file, size, changed: stat.changed, head }));
         Ok(line)
     }
 }

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use super::steps::List;
 use crate::draft::{Draft, Join, MountSource};
-use crate::error::{Call, Error, Result};
+use crate::error::{Call, Context, Error, Result};
 use crate::plan::{BornIn, Step};
 use crate::sys::{self, clone, nsfs};
 
@@ -157,11 +157,19 @@ fn refuse_own(draft: &Draft, joined: &Joined<'_>) -> Result<()> {
     if *nstype == clone::CLONE_NEWNS {
         hosts.push("1");
     }
-    let is_own = |who: &&str| {
+    let is_own = |who: &str| {
         let path = format!("/proc/{who}/ns/{name}");
-        sys::nsfs::linked(nix::fcntl::AT_FDCWD, &path).is_ok_and(|own| own == found)
+        match nsfs::linked(nix::fcntl::AT_FDCWD, &path) {
+            // proc(5) hides the first process from whoever has fewer rights than it: then nothing can be compared.
+            Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) if who != "self" => Ok(false),
+            own => Ok(own.call("readlinkat").on(path).at(field.clone())? == found),
+        }
     };
-    if !hosts.iter().any(is_own) {
+    let mut is_a_hosts = false;
+    for who in hosts {
+        is_a_hosts |= is_own(who)?;
+    }
+    if !is_a_hosts {
         return Ok(());
     }
     let refused = |text: &str| Err(Error::usage(text.to_owned()).field(field.clone()).object(path.display()));
