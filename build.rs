@@ -23,7 +23,23 @@ fn main() -> std::io::Result<()> {
     println!("cargo::rustc-link-arg-bin=pinfold=-Wl,-e,pinfold_entry");
     // 18,000 relocations in 8 KB instead of 450 (DT_RELR): every start reads them all. glibc 2.36, musl 1.2.4.
     println!("cargo::rustc-link-arg-bin=pinfold=-Wl,-z,pack-relative-relocs");
+    if is_ordered() {
+        let script = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("src/order.ld");
+        println!("cargo::rustc-link-arg-bin=pinfold=-T");
+        println!("cargo::rustc-link-arg-bin=pinfold={}", script.display());
+    }
     Ok(())
+}
+
+/// Whether the functions of a launch shall lie together: in what is installed, where they have the names that
+/// .cargo/config.toml asks for. ld and lld take such a script, other linkers do not.
+fn is_ordered() -> bool {
+    let says = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    says("OPT_LEVEL", "s")
+        && says("CARGO_CFG_TARGET_ENV", "musl")
+        && flags.contains("symbol-mangling-version=v0")
+        && !flags.contains("fuse-ld")
 }
 
 /// A number that changes with every source and every crate.

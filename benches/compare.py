@@ -62,29 +62,29 @@ def spawn(command, null, errors):
 
 
 def measure(command, leaves_container=False):
-    """Runs it to its end and that of all descendants; (wall s, CPU s)."""
+    """Runs it to its end and that of all descendants; (wall s, CPU s, page faults)."""
     errors = os.memfd_create("stderr")
     null = os.open("/dev/null", os.O_RDWR)
     begin = time.perf_counter()
     child = spawn(command, null, errors)
-    cpu, status = 0.0, None
+    cpu, faults, status = 0.0, 0, None
     signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
     signal.alarm(PATIENCE)
     while status is None:
         # Orphans are reaped at once, as an init does: who waits for their end does not wait for this program.
         pid, ended, usage = os.wait4(-1, 0)
-        cpu += cpu_of(usage)
+        cpu, faults = cpu + cpu_of(usage), faults + usage.ru_minflt
         status = ended if pid == child else None
     signal.alarm(0)
     wall = time.perf_counter() - begin
-    cpu += reap_orphans(os.WNOHANG if leaves_container else 0)
+    late = reap_orphans(os.WNOHANG if leaves_container else 0)
     text = os.pread(errors, 4096, 0).decode(errors="replace")
     os.close(errors)
     os.close(null)
     code = os.waitstatus_to_exitcode(status)
     if code != 0:
         raise Failed(f"{' '.join(command)}: exit code {code}\n{text}")
-    return wall, cpu
+    return wall, cpu + late[0], faults + late[1]
 
 
 def cpu_of(usage):
@@ -92,15 +92,15 @@ def cpu_of(usage):
 
 
 def reap_orphans(flags):
-    cpu = 0.0
+    cpu, faults = 0.0, 0
     while True:
         try:
             pid, _, usage = os.wait4(-1, flags)
         except ChildProcessError:
-            return cpu
+            return cpu, faults
         if pid == 0:
-            return cpu
-        cpu += cpu_of(usage)
+            return cpu, faults
+        cpu, faults = cpu + cpu_of(usage), faults + usage.ru_minflt
 
 
 def write_bundle(folder, arguments, change=lambda config: None):
@@ -433,8 +433,8 @@ def summary(samples):
     peer = next((name for name in samples if name != name_of(PINFOLD)), None)
     rows = {}
     for name, rounds in samples.items():
-        wall, cpu = (statistics.median(column) for column in zip(*rounds))
-        rows[name] = {"wall_ms": wall * 1e3, "cpu_ms": cpu * 1e3}
+        wall, cpu, faults = (statistics.median(column) for column in zip(*rounds))
+        rows[name] = {"wall_ms": wall * 1e3, "cpu_ms": cpu * 1e3, "page_faults": faults}
         if peer is not None:
             pairs = list(zip(rounds, samples[peer]))
             rows[name]["wall_ratio"] = statistics.median(mine[0] / theirs[0] for mine, theirs in pairs)
@@ -443,10 +443,10 @@ def summary(samples):
 
 
 def show(title, result):
-    print(f"{title:<10}{'wall ms':>9}{'cpu ms':>9}{'wall':>7}{'cpu':>7}  of {result['reference']}")
+    print(f"{title:<10}{'wall ms':>9}{'cpu ms':>9}{'wall':>7}{'cpu':>7}{'faults':>8}  ratios to {result['reference']}")
     for name, row in result["rows"].items():
         print(f"  {name:<8}{row['wall_ms']:9.2f}{row['cpu_ms']:9.2f}", end="")
-        print(f"{row.get('wall_ratio', 1):7.2f}{row.get('cpu_ratio', 1):7.2f}")
+        print(f"{row.get('wall_ratio', 1):7.2f}{row.get('cpu_ratio', 1):7.2f}{row['page_faults']:8.0f}")
     for name, reason in result["failures"].items():
         print(f"  {name:<8} could not take part: {': '.join(reason.splitlines()[:2])}")
 

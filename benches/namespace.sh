@@ -17,6 +17,7 @@ build_tree() {
     mkdir -p proc sys dev run tmp etc opt {bundle,sleeping}/rootfs/{bin,proc,sys,dev,tmp}
     install "$binary" opt/pinfold
     install "$BENCH_FLOOR" opt/floor
+    install "$BENCH_STEPS" opt/steps
     for applet in usr/bin {bundle,sleeping}/rootfs/bin; do
         install "$(command -v busybox)" "$applet/busybox"
         ln -s busybox "$applet/true"

@@ -6,6 +6,7 @@
 #
 #   benches/run.sh BINARY [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]
 #   benches/run.sh BINARY --calls [--rounds N]      system calls with their times, by perf(1)
+#   benches/run.sh BINARY --order                   writes src/order.ld: the functions of a launch, for the linker
 #
 # Everything happens in a private mount namespace, in a tree with Debian sid's own libraries (no peer
 # pays for a foreign loader), on a pure cgroup2 mount. The machine's own mounts and cgroups stay as
@@ -21,7 +22,7 @@ die() {
 }
 
 [ "$(id -u)" = 0 ] || die "needs root"
-[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--calls] [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]"
+[ $# -ge 1 ] && [ -x "$1" ] || die "usage: benches/run.sh BINARY [--calls | --order] [--rounds N] [--pairs N] [--containers N] [--beside N] [--json FILE]"
 binary=$(realpath -e "$1")
 shift
 driver=compare output=bench
@@ -29,13 +30,19 @@ if [ "${1-}" = --calls ]; then
     command -v perf >/dev/null || die "--calls needs perf: apt-get install linux-perf"
     driver=calls output=calls
     shift
+elif [ "${1-}" = --order ]; then
+    driver=order
+    shift
 fi
 peers=$(realpath -e "$target/peers/sid") || die "no peers: run tests/setup.sh peers"
 mkdir -p "$target/bench"
-export BENCH_CGROUP=pinfold-bench-$$ BENCH_ROOT BENCH_FLOOR="$(realpath "$target")/bench/floor"
+export BENCH_CGROUP=pinfold-bench-$$ BENCH_ROOT BENCH_FLOOR="$(realpath "$target")/bench/floor" BENCH_STEPS="$(realpath "$target")/bench/steps"
 cc -O2 -static -o "$BENCH_FLOOR" "$here/floor.c"
+cc -O2 -static -o "$BENCH_STEPS" "$here/steps.c"
+written=$(realpath "$target/bench")/$output.json
+[ $driver != order ] || written=$here/../src/order.ld
 
 BENCH_ROOT=$(mktemp -d)
 trap 'unshare --mount "$here/namespace.sh" remove; rmdir "$BENCH_ROOT"' EXIT
 unshare --mount "$here/namespace.sh" measure "$here/$driver.py" "$peers" "$binary" \
-    --json "$(realpath "$target/bench")/$output.json" "$@"
+    --json "$written" "$@"

@@ -535,8 +535,8 @@ fn peak_of_create(dir: &Dir, bundle: &Bundle, without_userfaultfd: bool) -> u64 
 }
 
 /// `create` needs what it touches of its own file, not what lies around that in the page cache: with userfaultfd(2)
-/// (`sys::pages`) less than three quarters of what it needs without. How much it is in all depends on the profile, the
-/// libraries, and how the page cache keeps them: `make bench` compares what is installed with crun.
+/// (`sys::pages`) less than three quarters of what it needs without. How much it is in all depends on the profile, and on
+/// how the page cache keeps the file: `make bench` compares what is installed with crun.
 #[test]
 fn create_needs_of_its_own_file_what_it_touches() {
     let dir = Dir::new();

@@ -140,6 +140,13 @@ core::arch::global_asm!(
     "sub rsi, rdi",
     "mov edx, 23",
     "syscall",
+    // The part of the stack that every verb uses, at once too; execve(2) maps 128 KiB of it.
+    "mov eax, 28",
+    "lea rdi, [r13 - 0xe000]",
+    "and rdi, -4096",
+    "mov esi, 0xe000",
+    "mov edx, 23",
+    "syscall",
     "mov rsp, r13",
     "mov rdx, r12",
     "xor ebp, ebp",

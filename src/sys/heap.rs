@@ -7,26 +7,74 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use dlmalloc::Dlmalloc;
+use dlmalloc::{Allocator, Dlmalloc};
 
 /// The process's only heap.
 #[derive(Debug)]
 pub struct Heap;
 
-struct Shared(UnsafeCell<Dlmalloc>);
+struct Shared(UnsafeCell<Dlmalloc<AtOnce>>);
 
 // SAFETY: `with` alone reaches what is in it, under LOCK once there is a second thread.
 unsafe impl Sync for Shared {}
 
-static HEAP: Shared = Shared(UnsafeCell::new(Dlmalloc::new()));
+/// mmap(2), mremap(2) and munmap(2). A segment comes with all its pages: nearly all of it is used, and a page fault for
+/// each costs more than the page.
+struct AtOnce;
+
+/// What is larger was asked for by one allocation, of which nobody says that it is used.
+const SEGMENT: usize = 128 << 10;
+
+// SAFETY: what it gives is a mapping of its own; what it is given back was one, or the end of one.
+unsafe impl Allocator for AtOnce {
+    fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
+        let populate = if size <= SEGMENT { libc::MAP_POPULATE } else { 0 };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | populate;
+        // SAFETY: a new mapping, where the kernel likes.
+        let made = unsafe { libc::mmap(null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if made == libc::MAP_FAILED { (null_mut(), 0, 0) } else { (made.cast(), size, 0) }
+    }
+
+    fn remap(&self, place: *mut u8, old: usize, new: usize, can_move: bool) -> *mut u8 {
+        let flags = if can_move { libc::MREMAP_MAYMOVE } else { 0 };
+        // SAFETY: dlmalloc names a mapping of `alloc`'s whole.
+        let moved = unsafe { libc::mremap(place.cast(), old, new, flags) };
+        if moved == libc::MAP_FAILED { null_mut() } else { moved.cast() }
+    }
+
+    fn free_part(&self, place: *mut u8, old: usize, new: usize) -> bool {
+        // SAFETY: the end of a mapping, which nothing is in any more.
+        0 == unsafe { libc::munmap(place.wrapping_add(new).cast(), old - new) }
+    }
+
+    fn free(&self, place: *mut u8, size: usize) -> bool {
+        // SAFETY: a mapping which nothing is in any more.
+        0 == unsafe { libc::munmap(place.cast(), size) }
+    }
+
+    fn can_release_part(&self, _flags: u32) -> bool {
+        true
+    }
+
+    fn allocates_zeros(&self) -> bool {
+        true
+    }
+
+    fn page_size(&self) -> usize {
+        4096
+    }
+}
+
+static HEAP: Shared = Shared(UnsafeCell::new(Dlmalloc::new_with_allocator(AtOnce)));
 static LOCK: Mutex<()> = Mutex::new(());
 /// Whether a second thread was made.
 static THREADS: AtomicBool = AtomicBool::new(false);
 
-fn with<T>(act: impl FnOnce(&mut Dlmalloc) -> T) -> T {
+fn with<T>(act: impl FnOnce(&mut Dlmalloc<AtOnce>) -> T) -> T {
     let held = THREADS.load(Ordering::Relaxed).then(|| LOCK.lock().unwrap_or_else(PoisonError::into_inner));
     // SAFETY: nobody else has the heap: there is one thread, or we hold the lock. dlmalloc calls nothing
     // that allocates.
