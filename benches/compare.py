@@ -315,17 +315,22 @@ def policy_text():
     return POLICY + "".join(grants)
 
 
-def policed(rounds):
-    """The same launch without a policy, under one, under what it compiles to, and with the audit log too: seconds, in
-    an order that turns."""
-    if not os.path.isdir("/etc/pinfold"):
-        os.mkdir("/etc/pinfold", 0o755)
-    os.makedirs("/var/log", exist_ok=True)
-    os.makedirs(f"/srv/{GRANTS - 1:03}", exist_ok=True)
+def write_policed_bundle():
+    """A container that the last of the policy's grants lets in."""
+    for folder in ("/etc/pinfold", "/var/log", f"/srv/{GRANTS - 1:03}"):
+        os.makedirs(folder, 0o755, exist_ok=True)
 
     def change(config):
         config["mounts"].append({"destination": "/work", "type": "bind", "source": f"/srv/{GRANTS - 1:03}",
                                  "options": ["rbind", "rw", "nosuid", "nodev"]})
+
+    write_bundle("/bundle", ["true"], change)
+
+
+def policed(rounds):
+    """The same launch without a policy, under one, under what it compiles to, and with the audit log too: seconds, in
+    an order that turns."""
+    write_policed_bundle()
 
     def ready(state, text, compiled):
         """Writes, for later, the files of a state."""
@@ -338,7 +343,6 @@ def policed(rounds):
             os.rename(f"/etc/pinfold/{name}", f"/etc/pinfold/{state}.{name}")
         return names
 
-    write_bundle("/bundle", ["true"], change)
     command = [*PINFOLD, "run", "--bundle", "/bundle", "bench"]
     states = {
         "absent": [],

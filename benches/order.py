@@ -67,6 +67,11 @@ def lives():
     yield [*program, "start", "order"]
     yield [*program, "kill", "order", "KILL"]
     yield [*program, "delete", "--force", "order"]
+    compare.write_policed_bundle()
+    with open("/etc/pinfold/policy.toml", "w") as policy:
+        policy.write(compare.policy_text() + "[audit]\n")
+    plainly("policy", "compile")
+    yield [*program, "run", "--bundle", "/bundle", "order"]
 
 
 def functions(symbols):
