@@ -7,7 +7,6 @@ sections of functions, without the hashes at the end of their names: another com
 import argparse
 import bisect
 import collections
-import json
 import os
 import re
 import subprocess

@@ -1,12 +1,11 @@
 // Prints where a program's own code was executed, in the order of the first time: offsets from where it was
-// loaded, in hexadecimal, one per line. For benches/order.sh.
+// loaded, in hexadecimal, one per line. For benches/order.py.
 //
 //   steps PROGRAM ARGUMENT...       (stdout: the offsets; the program's own goes to stderr)
 //
 // Each instruction of the program and of all that it clones is stepped over (ptrace(2), PTRACE_SINGLESTEP), as long as
 // they are that program: an execve of another one ends it. A launch takes a minute.
 #define _GNU_SOURCE
-#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,7 +39,7 @@ static struct task *task_of(pid_t pid) {
         if (task->pid == pid) return task;
         if (task->pid == 0 && free_one == NULL) free_one = task;
     }
-    if (free_one == NULL) fail("too many tasks");
+    if (free_one == NULL) exit((fputs("steps: too many tasks\n", stderr), 1));
     *free_one = (struct task){.pid = pid};
     return free_one;
 }

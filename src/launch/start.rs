@@ -372,7 +372,7 @@ fn clone_and_meet<'a>(
     }
     go(&assembled)?;
     timing::ended("id maps, scores");
-    if is_watched_early(plan, around.ending) {
+    if !has_stage(plan) {
         // While the child is at work: this costs no time.
         assembled.watch(plan, around.ending)?;
         timing::ended("watcher");
@@ -410,12 +410,6 @@ fn enter(namespaces: &[BornIn]) -> Result<Vec<(OwnedFd, u64)>> {
 fn setns(namespace: &OwnedFd, nstype: u64) -> Result<()> {
     let bits = i32::try_from(nstype).map_err(|error| Error::internal(error.to_string()))?;
     nix::sched::setns(namespace, nix::sched::CloneFlags::from_bits_retain(bits)).call("setns")
-}
-
-/// Whether the watcher need not know the process of the program, which a stage has yet to make: what the stage makes is
-/// in the group that ends. A program that gets out of there takes what it has forked with it, known or not.
-fn is_watched_early(plan: &Plan, ending: Option<&Cgroup>) -> bool {
-    !has_stage(plan) || ending.is_some()
 }
 
 /// Whether what is cloned is only a stage before the process of the program.

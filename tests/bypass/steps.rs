@@ -137,7 +137,7 @@ pub const STEPS: &[Step] = &[
         &[("path = \"DIR/readable\"", "path = \"DIR/readable\"\nowner = [\"7\"]")],
         |config, dir| work(config, &format!("{dir}/readable"), "/tmp", FLAGS),
     ),
-    config("bind.path", |config, dir| work(config, &format!("{dir}/work/../secret"), "/tmp", FLAGS)),
+    config("bind.path", |config, dir| work(config, &format!("{dir}/work/below/../../secret"), "/tmp", FLAGS)),
     config("bind.source", |config, dir| work(config, &format!("{dir}/secret"), "/tmp", FLAGS)),
     both("bind.state", &[("", "[[bind]]\npath = \"DIR/state\"")], |config, dir| {
         work(config, &format!("{dir}/state"), "/tmp", FLAGS)

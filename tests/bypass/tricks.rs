@@ -31,8 +31,10 @@ pub const TRICKS: &[Trick] = &[
     // Relative paths and `..`.
     ("a relative source", "bind.source", |config, _| source(config, "rootfs".into())),
     ("a relative source that climbs", "bind.path", |config, _| source(config, "../../secret".into())),
-    ("`..` at the end", "bind.path", |config, dir| source(config, format!("{dir}/work/.."))),
-    ("`..` out and back in", "bind.path", |config, dir| source(config, format!("{dir}/work/../work"))),
+    ("`..` at the end", "bind.path", |config, dir| source(config, format!("{dir}/work/below/../.."))),
+    ("`..` out and back in", "bind.path", |config, dir| {
+        source(config, format!("{dir}/work/below/../../work"))
+    }),
     ("`..` behind a link", "bind.path", |config, dir| source(config, format!("{dir}/work/link/../secret"))),
     ("a root by `..`", "root.path", |config, dir| {
         config["root"]["path"] = json!(format!("{dir}/bundles/../secret"))

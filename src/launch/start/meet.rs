@@ -9,7 +9,7 @@ use super::super::inspect::{self, Seen};
 use super::super::keeper::Keeper;
 use super::super::watch::Watcher;
 use super::super::{agent, failure, net_devices, rlimits, scheduling, terminal};
-use super::{Around, Assembled, is_watched_early};
+use super::{Around, Assembled, has_stage};
 use crate::error::{Call, Error, Result};
 use crate::plan::{Meeting, Plan, Step};
 use crate::{sys, timing};
@@ -68,7 +68,7 @@ pub(super) fn meet(
             go(child).map(|()| false)
         }
         (_, [word]) if *word == Meeting::Check as u8 => {
-            if !is_watched_early(plan, around.ending) {
+            if has_stage(plan) {
                 child.watch(plan, around.ending)?;
             }
             inspect::check(plan, child, last)?;
