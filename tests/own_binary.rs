@@ -33,7 +33,8 @@ const ATTACKER: &str = "
         for exe in /proc/[0-9]*/exe; do
             case $(readlink $exe) in /bin/busybox | '') continue ;; esac
             (: <$exe) 2>/dev/null || continue
-            exec 3<$exe
+            # Without `command` a process that is gone by now would end the shell.
+            command exec 3<$exe || continue
             echo held >/tmp/held
             while sleep 0.02; do
                 if (echo broken >>/proc/$$/fd/3) 2>/tmp/error; then echo written >/tmp/result; exec sleep 60; fi
