@@ -119,6 +119,13 @@ fn one_map(config: &mut Value) {
     }
 }
 
+/// No id of the caller's is in it.
+fn shifted_map(config: &mut Value) {
+    for key in ["uidMappings", "gidMappings"] {
+        config["linux"][key] = json!([{"containerID": 0, "hostID": 200_000, "size": 1000}]);
+    }
+}
+
 #[test]
 fn each_kind_is_new_where_it_is_listed() {
     let dir = Dir::new();
@@ -131,6 +138,8 @@ fn each_kind_is_new_where_it_is_listed() {
     ] {
         bundle.edit(|config| {
             config["linux"]["namespaces"] = listed(listed_kinds);
+            // An empty path is none.
+            config["linux"]["namespaces"][0]["path"] = json!("");
             for key in ["uidMappings", "gidMappings"] {
                 config["linux"].as_object_mut().unwrap().remove(key);
             }
@@ -333,20 +342,34 @@ fn clocks_have_their_offsets() {
     let script = "while read -r clock secs nanos; do echo $clock $secs $nanos; done </proc/self/timens_offsets; \
                   read -r up rest </proc/uptime; echo ${up%.*}";
     let mut bundle = bundle(&dir, "bundle", script);
-    for user in [false, true] {
+    bundle.edit(|config| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "time"}));
+        config["linux"]["timeOffsets"] =
+            json!({"monotonic": {"secs": 7200, "nanosecs": 5}, "boottime": {"secs": 1_000_000}});
+    });
+    let (user, _below) = user_namespace();
+    for kind in ["the caller's", "new", "shifted", "joined"] {
         bundle.edit(|config| {
             let list = config["linux"]["namespaces"].as_array_mut().unwrap();
-            list.push(json!({"type": if user { "user" } else { "time" }}));
-            config["linux"]["timeOffsets"] =
-                json!({"monotonic": {"secs": 7200, "nanosecs": 5}, "boottime": {"secs": 1_000_000}});
-            if user {
-                one_map(config);
+            list.retain(|one| one["type"] != "user");
+            match kind {
+                "the caller's" => return,
+                "joined" => list.push(json!({"type": "user", "path": user.path("user")})),
+                _ => list.push(json!({"type": "user"})),
+            }
+            match kind {
+                "new" => one_map(config),
+                "shifted" => shifted_map(config),
+                _ => ["uidMappings", "gidMappings"].iter().for_each(|key| config["linux"][key] = json!([])),
             }
         });
+        if ["shifted", "joined"].contains(&kind) {
+            std::os::unix::fs::chown(bundle.rootfs(), Some(200_000), Some(200_000)).unwrap();
+        }
         let ran = bundle.run(&dir, &dir.id("time"));
         let seen: Vec<_> = ran.ok().lines().collect();
-        assert_eq!(seen[..2], ["monotonic 7200 5", "boottime 1000000 0"]);
-        assert!(seen[2].parse::<u64>().unwrap() >= 1_000_000, "{seen:?}");
+        assert_eq!(seen[..2], ["monotonic 7200 5", "boottime 1000000 0"], "{kind}");
+        assert!(seen[2].parse::<u64>().unwrap() >= 1_000_000, "{kind}: {seen:?}");
     }
     // The container's own exec is in the same time.
     let id = dir.id("exec");

@@ -470,6 +470,11 @@ fn home_comes_from_the_containers_own_accounts() {
     nix::sys::stat::mknod(&passwd, nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::S_IRWXU, device)
         .unwrap();
     home("/");
+    // An empty one says nothing.
+    fs::write(&passwd, line).unwrap();
+    bundle.edit(|config| config["process"]["env"].as_array_mut().unwrap().push(json!("HOME=")));
+    let ran = bundle.run(&dir, &dir.id("home"));
+    assert_eq!(ran.ok(), "/home/seven\n");
     dir.assert_nothing_left();
 }
 

@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -329,4 +330,31 @@ fn umask_and_personality_are_in_force() {
     let flags = json!({"domain": "LINUX", "flags": ["ADDR_NO_RANDOMIZE"]});
     refused(|config| config["linux"]["personality"] = flags, "/linux/personality/flags");
     refused(|config| config["linux"]["personality"] = json!({"domain": "BSD"}), "/linux/personality/domain");
+}
+
+/// A shell's `<(...)` is a pipe of the caller's. What pinfold itself has open is not to be had by its number.
+#[test]
+fn a_process_comes_from_a_descriptor_of_the_callers() {
+    let dir = Dir::new();
+    let bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("described");
+    dir.pinfold(&["run", "--detach", "--bundle", bundle.text(), &id]).ok();
+    let mut process = bundle.config["process"].clone();
+    process["args"] = json!(["/bin/sh", "-c", "echo read"]);
+    let file = dir.write("process.json", &process.to_string());
+    let exec = |name: &str| {
+        let mut command = Command::new("sh");
+        let script = "cat \"$1\" | { exec 7<&0 3<&- 4<&- 5<&- 6<&- 8<&- 9<&-; \"$2\" --root \"$3\" exec --process $4 $5; }";
+        command.args(["-c", script, "sh"]).arg(&file).arg(support::PINFOLD).arg(dir.state_root());
+        support::run(command.args([name, &id]))
+    };
+    for name in ["/dev/stdin", "/dev/fd/0", "/dev/fd/7", "/proc/self/fd/7"] {
+        assert_eq!(exec(name).ok(), "read\n", "{name}");
+    }
+    for number in (3..7).chain(8..10) {
+        let ran = exec(&format!("/dev/fd/{number}"));
+        assert!(ran.code() == 255 && ran.err.contains("EBADF"), "{number}: {ran:?}");
+    }
+    dir.pinfold(&["delete", "--force", &id]).ok();
+    dir.assert_nothing_left();
 }

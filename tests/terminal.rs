@@ -113,6 +113,42 @@ fn a_detached_exec_and_run_send_theirs_too() {
     dir.assert_nothing_left();
 }
 
+/// The process that enters another's pid namespace is a new one: the one before it must not take the terminal
+/// along when it ends, and a session has its leader inside.
+#[test]
+fn a_terminal_in_a_joined_pid_namespace() {
+    let dir = Dir::new();
+    let mut target = Bundle::script(&dir, "target", "sleep 100");
+    let other = dir.id("target");
+    dir.pinfold(&["run", "--detach", "--bundle", target.edit(|_| ()).text(), &other]).ok();
+    let path = format!("/proc/{}/ns/pid", dir.pid_of(&other));
+    let join = |bundle: &mut Bundle| {
+        bundle.edit(|config| {
+            let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+            list.iter_mut().find(|one| one["type"] == "pid").unwrap()["path"] = json!(path);
+        });
+    };
+    let (id, console) = (dir.id("joined"), dir.text("console"));
+    let terminals = Receiver::at(console.as_ref());
+    let mut bundle = with_terminal(&dir, "bundle", TALK);
+    join(&mut bundle);
+    dir.pinfold(&["run", "--detach", "--bundle", bundle.text(), "--console-socket", &console, &id]).ok();
+    let mut terminal = Terminal::of(terminals.receive().1);
+    terminal.await_text("uid 0 tty /dev/pts/0");
+    terminal.await_text("controlling\r\nagain\r\n");
+    terminal.type_in("bye\n");
+    terminal.await_text("heard bye");
+    dir.pinfold(&["delete", "--force", &id]).ok();
+
+    let mut bundle = Bundle::script(&dir, "plain", "read line </proc/self/stat; echo $line");
+    join(&mut bundle);
+    let ran = bundle.run(&dir, &dir.id("plain"));
+    let words: Vec<_> = ran.ok().split(' ').collect();
+    assert_eq!((words[0], words[0]), (words[4], words[5]), "pid, process group and session: {words:?}");
+    dir.pinfold(&["delete", "--force", &other]).ok();
+    dir.assert_nothing_left();
+}
+
 /// unix(7): where nobody accepts, connect(2) waits as long as the queue is full.
 #[test]
 fn a_listener_that_takes_nobody_holds_a_launch_up_for_a_time() {

@@ -11,11 +11,16 @@ use super::caller;
 use crate::error::{Call, Context, Error, Result};
 use crate::sys;
 
-/// Reads a file that the caller named, at most `limit` bytes.
+/// Reads a file that the caller named, at most `limit` bytes; or what comes from a descriptor of the caller's, which
+/// a shell names `/dev/fd/N`.
 ///
 /// # Errors
-/// openat2(2), read(2); not a regular file; larger than the limit.
+/// openat2(2), read(2); not a regular file; larger than the limit; a descriptor that is none of the caller's.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
+    if let Some(number) = descriptor(path) {
+        let inherited = sys::file::inherited(number).call("fcntl").on(path.display())?;
+        return read_all(inherited.as_fd(), limit).on(path.display());
+    }
     let how = how(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let _as_caller = caller::rights()?;
     let file = sys::openat2::openat2(nix::fcntl::AT_FDCWD, path, how).call("openat2").on(path.display())?;
@@ -55,6 +60,19 @@ pub fn read_sealed(number: u16, limit: usize) -> Result<Vec<u8>> {
     let text = read_open(&file, limit).on(&link)?;
     nix::unistd::close(i32::from(number)).call("close").on(&link)?;
     Ok(text)
+}
+
+/// The number in a name for a descriptor of one's own (fd(4), proc_pid_fd(5)).
+pub fn descriptor(path: &Path) -> Option<i32> {
+    let text = path.to_str()?;
+    let number = text.strip_prefix("/dev/fd/").or_else(|| text.strip_prefix("/proc/self/fd/"));
+    match (text, number) {
+        ("/dev/stdin", _) => Some(0),
+        ("/dev/stdout", _) => Some(1),
+        ("/dev/stderr", _) => Some(2),
+        (_, Some(number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse().ok(),
+        _ => None,
+    }
 }
 
 fn how(resolve: ResolveFlag) -> OpenHow {

@@ -47,6 +47,8 @@ pub struct DraftHook {
     pub args: Vec<CString>,
     /// environ: what the configuration says and nothing else.
     pub env: Vec<CString>,
+    /// The configuration says nothing of environ: a hook inside has the program's.
+    pub env_absent: bool,
     /// After how long it is ended.
     pub timeout_ms: Option<u64>,
 }
@@ -112,7 +114,8 @@ fn one(kind: HookKind, index: usize, hook: &oci_spec::runtime::Hook) -> Result<D
     }
     let env = list(hook.env().as_ref(), "env")?;
     let timeout_ms = hook.timeout().map(|seconds| timeout(seconds, &field)).transpose()?;
-    Ok(DraftHook { field, kind, index: number, path, judged: None, args, env, timeout_ms })
+    let env_absent = hook.env().is_none();
+    Ok(DraftHook { field, kind, index: number, path, judged: None, args, env, env_absent, timeout_ms })
 }
 
 fn timeout(seconds: i64, field: &str) -> Result<u64> {

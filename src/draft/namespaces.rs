@@ -19,7 +19,8 @@ pub(super) fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>)> {
         if new & nstype != 0 || join.iter().any(|other| other.nstype == nstype) {
             return Err(Error::usage("the namespace is listed twice").field(field).object(name));
         }
-        match namespace.path() {
+        // Engines write an empty path for a new one.
+        match namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
             None => new |= nstype,
             Some(path) if path.is_absolute() => {
                 join.push(Join { nstype, name, path: path.clone(), field: format!("{field}/path") });

@@ -219,12 +219,9 @@ pub(super) fn join_first(list: &mut List, entering: &mut Entering<'_>) {
 }
 
 /// With the rights of the user namespace that was joined; then the clone into what is new.
-pub(super) fn join_then(list: &mut List, draft: &Draft, entering: &mut Entering<'_>) {
+pub(super) fn join_then(list: &mut List, entering: &mut Entering<'_>) {
     for Joined { join, fd } in entering.then.drain(..) {
         list.add(&join.field, Step::JoinNamespace { fd, nstype: join.nstype, name: join.name });
-    }
-    if let Some(offsets) = &draft.time_offsets {
-        list.add("/linux/timeOffsets", Step::TimeOffsets(offsets.clone()));
     }
     if let Some(flags) = entering.again {
         list.add("/linux/namespaces", Step::CloneAgain { flags });

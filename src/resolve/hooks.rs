@@ -2,9 +2,10 @@
 
 use super::steps::List;
 use super::{HookStates, Pinned, Surroundings, trees};
-use crate::draft::{Draft, DraftHook};
+use crate::draft::{Draft, DraftHook, Process};
 use crate::error::Result;
 use crate::plan::{Hook, HookKind, Reopened, Step};
+use crate::sys::exec::CStringArray;
 
 /// Before the pivot: the mounts are in place and the host's root is still there. The parent
 /// runs its hooks while the child waits, then the child runs those of its own namespaces.
@@ -19,11 +20,15 @@ pub(super) fn before_pivot(list: &mut List, draft: &Draft, around: &Surroundings
 }
 
 /// After `start`, by the program's own rights, and before the filter that would have to
-/// allow what running a hook takes.
-pub(super) fn before_program(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
+/// allow what running a hook takes. Given no environment it has the program's, as with runc.
+pub(super) fn before_program(list: &mut List, draft: &Draft, process: &Process, around: &Surroundings<'_>) {
     let HookStates { created, .. } = &around.hook_states;
     for hook in of(draft, HookKind::StartContainer) {
-        list.add(&hook.field, Step::StartContainerHook(hook.ready(), created.clone()));
+        let mut ready = hook.ready();
+        if hook.env_absent {
+            ready.envp = CStringArray::new(process.env.clone());
+        }
+        list.add(&hook.field, Step::StartContainerHook(ready, created.clone()));
     }
 }
 

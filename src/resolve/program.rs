@@ -14,6 +14,8 @@ pub(super) fn program(process: &Process, home: impl FnOnce() -> CString) -> Prog
     // Of a container without a process nothing is executed: there is no candidate.
     let argument = process.args.first();
     let mut env = process.env.clone();
+    // An empty one says nothing, as with runc.
+    env.retain(|entry| entry.to_bytes() != b"HOME=");
     if !env.iter().any(|entry| entry.to_bytes().starts_with(b"HOME=")) {
         env.push(home());
     }

@@ -42,7 +42,7 @@ pub(super) fn steps(
     devices::make_devices(&mut list, draft, nodes)?;
     make_files(&mut list, draft, process)?;
     hooks::before_pivot(&mut list, draft, around);
-    console(&mut list, draft, process, around)?;
+    console(&mut list, draft, process, entering, around)?;
     leave_the_host(&mut list, draft, around)?;
     if around.keyring {
         labels::of_the_keyring(&mut list, &process.labels)?;
@@ -51,7 +51,7 @@ pub(super) fn steps(
     labels::of_the_program(&mut list, &process.labels)?;
     redirect(&mut list, around);
     become_the_user(&mut list, draft, process)?;
-    enter_pid_namespace(&mut list, draft, entering);
+    enter_pid_namespace(&mut list, draft, process, entering);
     confine(&mut list, draft, process, around)?;
     run_program(&mut list, draft, process, entering.late_pid, around)?;
     needed::check_list(&list.steps)?;
@@ -74,10 +74,14 @@ fn own_ids_and_namespaces(
     join_cgroup(list, std::mem::take(&mut around.cgroup_files));
     list.add("", Step::Umask(0));
     entering::join_first(list, entering);
+    // While the process owns its files in proc(5), which it does not after a change of ids.
+    if let Some(offsets) = &draft.time_offsets {
+        list.add("/linux/timeOffsets", Step::TimeOffsets(offsets.clone()));
+    }
     if maps.is_some_and(IdMaps::has_root) {
         list.add("", Step::BecomeRoot { setgroups: !draft.setgroups_denied });
     }
-    entering::join_then(list, draft, entering);
+    entering::join_then(list, entering);
     if !draft.init {
         list.add("", Step::NewSession);
     }
@@ -197,12 +201,19 @@ fn make_files(list: &mut List, draft: &Draft, process: &Process) -> Result<()> {
 }
 
 /// After /dev/pts is mounted, before the host is left.
-fn console(list: &mut List, draft: &Draft, process: &Process, around: &Surroundings<'_>) -> Result<()> {
+fn console(
+    list: &mut List,
+    draft: &Draft,
+    process: &Process,
+    entering: &Entering<'_>,
+    around: &Surroundings<'_>,
+) -> Result<()> {
     if process.terminal {
         // A link of the image's would name another place: what is masked later, or the kernel's (CVE-2025-52565).
         let target = Some(Target::new(Path::new("/dev/console"), TargetKind::File)?.without_links());
         list.add("/process/terminal", console_pty(process, target, !around.outlives));
-        if !draft.init {
+        // The init's, or of who enters a pid namespace, comes with the session of that process.
+        if !draft.init && !entering.late_pid {
             list.add("/process/terminal", Step::ControllingTerminal);
         }
     }
@@ -280,7 +291,7 @@ fn become_the_user(list: &mut List, draft: &Draft, process: &Process) -> Result<
 }
 
 /// Weak, and not to be traced, before it can be seen from inside (as `exec` does).
-fn enter_pid_namespace(list: &mut List, draft: &Draft, entering: &Entering<'_>) {
+fn enter_pid_namespace(list: &mut List, draft: &Draft, process: &Process, entering: &Entering<'_>) {
     if !entering.late_pid {
         return;
     }
@@ -291,6 +302,16 @@ fn enter_pid_namespace(list: &mut List, draft: &Draft, entering: &Entering<'_>) 
     }
     list.add("", Step::Dumpable(false));
     list.add("", Step::EnterPidNamespace);
+    lead_session(list, process);
+}
+
+/// Only who leads a session may take a terminal (ioctl_tty(2)), and this process is new. The one before it took
+/// none: with its end the terminal would hang up.
+fn lead_session(list: &mut List, process: &Process) {
+    list.add("", Step::NewSession);
+    if process.terminal {
+        list.add("/process/terminal", Step::ControllingTerminal);
+    }
 }
 
 fn confine(list: &mut List, draft: &Draft, process: &Process, around: &mut Surroundings<'_>) -> Result<()> {
@@ -325,15 +346,12 @@ fn run_program(
     if let Some(listener) = around.listener.take() {
         list.add("", Step::AwaitStart { listener, lean: may_be_lean(draft, process) });
     }
-    hooks::before_program(list, draft, around);
+    hooks::before_program(list, draft, process, around);
     late_filter(list, draft, process)?;
     if draft.init {
         list.add("", Step::Dumpable(false));
         list.add("", Step::BecomeInit { detached: around.outlives, deadline_ms: around.deadline_ms });
-        list.add("", Step::NewSession);
-        if process.terminal {
-            list.add("/process/terminal", Step::ControllingTerminal);
-        }
+        lead_session(list, process);
     }
     list.add("", Step::ResetSignals);
     list.add("/process/args/0", Step::Exec);
@@ -391,10 +409,8 @@ pub(super) fn joining(draft: &Draft, process: &Process, joining: super::Joining)
         }
         list.add("", Step::Dumpable(false));
         list.add("", Step::EnterPidNamespace);
-        // Only who leads a session may take a terminal (ioctl_tty(2)), and this process is new.
-        list.add("", Step::NewSession);
-    }
-    if process.terminal {
+        lead_session(&mut list, process);
+    } else if process.terminal {
         list.add("/process/terminal", Step::ControllingTerminal);
     }
     if !joining.outlives {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::{Result, count, descriptor, done, uninterrupted};
+use super::{Result, count, descriptor, done, int, uninterrupted};
 
 const AT_EMPTY_PATH: i32 = 0x1000;
 
@@ -328,6 +328,20 @@ pub fn take_inherited(number: u32) -> Result<OwnedFd> {
     let own = duplicate(borrowed)?;
     super::close_range::close_range(number, number, 0)?;
     Ok(own)
+}
+
+/// A descriptor that the caller of pinfold left open, by its number. It survived execve(2), so it has no
+/// FD_CLOEXEC; all that pinfold opens has it, and cannot be had here.
+///
+/// # Errors
+/// EBADF: not open, or not the caller's.
+pub fn inherited(number: i32) -> Result<BorrowedFd<'static>> {
+    // SAFETY: reads a flag of a descriptor; a number that is not open gives EBADF.
+    match int(unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) })? {
+        // SAFETY: open, and nobody's OwnedFd: nothing closes what the caller left open while a verb reads files.
+        flags if flags & libc::FD_CLOEXEC == 0 => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
+        _ => Err(Errno::EBADF),
+    }
 }
 
 /// Whether a descriptor of this number is open.

@@ -126,6 +126,36 @@ fn each_kind_runs_where_it_should_with_what_it_should() {
     place.dir.assert_nothing_left();
 }
 
+/// A hook inside that is given no environment has the program's; one of the host's never has the caller's.
+#[test]
+fn a_hook_without_an_environment() {
+    let mut place = Place::new("true");
+    let outside = place.dir.text("outside");
+    let tells = |into: &str| format!("env >{into}");
+    place.bundle.edit(|config| {
+        config["process"]["env"] = json!(["PATH=/bin", "ONE=two"]);
+        config["hooks"] = json!({
+            "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", tells(&outside)]}],
+            "startContainer": [
+                {"path": "/bin/sh", "args": ["sh", "-c", tells("/tmp/inside")]},
+                {"path": "/bin/sh", "args": ["sh", "-c", tells("/tmp/empty")], "env": []},
+            ],
+        });
+    });
+    place.dir.pinfold(&["run", "--bundle", place.bundle.text(), &place.id]).ok();
+    let said = |path: &std::path::Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let mut lines: Vec<_> =
+            text.lines().filter(|line| !is_the_shells_own(line)).map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let inside = place.bundle.rootfs().join("tmp");
+    assert_eq!(said(&inside.join("inside")), ["ONE=two", "PATH=/bin"]);
+    assert!(said(&inside.join("empty")).is_empty() && said(outside.as_ref()).is_empty());
+    place.dir.assert_nothing_left();
+}
+
 fn symlink_applets(place: &Place) {
     std::os::unix::fs::symlink("busybox", place.bundle.rootfs().join("bin/umask")).unwrap();
 }

@@ -327,6 +327,7 @@ fn hook(recorded: &RecordedHook, null: &OwnedFd) -> Result<DraftHook> {
         judged: file(recorded, null)?,
         args: texts(&recorded.args)?,
         env: vec![],
+        env_absent: false,
         timeout_ms: None,
     })
 }
