@@ -2,7 +2,8 @@
 //! (`cgroup.subtree_control`, cgroup-v2.rst, "Enabling and Disabling").
 //!
 //! Only what the limits need is handed down, and only where it is not already: each write
-//! re-shapes the tree of an ancestor that belongs to the host.
+//! re-shapes the tree of an ancestor that belongs to the host. A container that may make groups
+//! of its own has all, as with runc.
 
 use nix::errno::Errno;
 
@@ -13,6 +14,7 @@ use super::family::Family;
 use super::limits::Limits;
 
 const SUBTREE: &str = "cgroup.subtree_control";
+const CONTROLLERS: &str = "cgroup.controllers";
 
 /// A controller, and the field that asks for it; `None` where it is only to count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +48,12 @@ pub(super) fn needed(limits: &Limits) -> Vec<Needed> {
     all
 }
 
-/// Hands `needed` down from the root of the hierarchy to `group`, which lies `depth` below it.
-pub(super) fn hand_down(group: &Dir, depth: usize, needed: &[Needed]) -> Result<()> {
-    let mut missing = lacking(&group.read("cgroup.controllers")?, needed);
-    if missing.is_empty() {
+/// Hands `needed` down from the root of the hierarchy to `group`, which lies `depth` below it; with `all`, whatever
+/// else the root has and the groups between take.
+pub(super) fn hand_down(group: &Dir, depth: usize, needed: &[Needed], all: bool) -> Result<()> {
+    let has = group.read(CONTROLLERS)?;
+    let mut missing = lacking(&has, needed);
+    if missing.is_empty() && !all {
         return Ok(());
     }
     let mut ancestors = vec![];
@@ -58,11 +62,21 @@ pub(super) fn hand_down(group: &Dir, depth: usize, needed: &[Needed]) -> Result<
         let next = above.parent()?;
         ancestors.push(std::mem::replace(&mut above, next));
     }
+    if all {
+        missing.extend(lacking(&has, &others(&above.read(CONTROLLERS)?, needed)));
+    }
     ancestors.push(above);
     for ancestor in ancestors.iter().rev() {
         enable(ancestor, &mut missing)?;
     }
     Ok(())
+}
+
+/// What is listed and not needed: had where it can be.
+fn others(list: &str, needed: &[Needed]) -> Vec<Needed> {
+    let asked = |name: &str| needed.iter().any(|needed| needed.controller == name);
+    let others = list.split_whitespace().filter(|name| !asked(name));
+    others.map(|name| Needed { controller: name.to_owned(), field: None }).collect()
 }
 
 fn lacking(list: &str, needed: &[Needed]) -> Vec<Needed> {

@@ -128,7 +128,7 @@ impl Cgroup {
             if self.mode != Mode::Unified {
                 needed.retain(|needed| needed.field.is_some());
             }
-            enable::hand_down(group, self.path.components().count(), &needed)?;
+            enable::hand_down(group, self.path.components().count(), &needed, limits.all_controllers)?;
         }
         for family in Family::ALL {
             if let Some(field) = family.asked(limits) {

@@ -155,6 +155,8 @@ pub struct Limits {
     /// Count memory, tasks, CPU and IO where the kernel can, even if none is bounded: v2 counts
     /// only what an ancestor has enabled. For `events` and the statistics of container engines.
     pub accounting: bool,
+    /// Hand down every controller that can be, for a container that makes groups of its own below. v2 only.
+    pub all_controllers: bool,
 }
 
 #[cfg(test)]

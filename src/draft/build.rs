@@ -58,7 +58,8 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         true => vec![],
         false => devices(linux.devices().as_deref())?,
     };
-    let cgroup_owner = cgroup_owner(new_namespaces, &mounts, id_maps.as_ref(), user, facts);
+    let inside = makes_groups(new_namespaces, &mounts, facts);
+    let cgroup_owner = cgroup_owner(inside, id_maps.as_ref(), user, facts);
     Ok(Draft {
         door: extras.door,
         new_namespaces,
@@ -79,7 +80,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         memory_policy: linux.memory_policy().as_ref().map(memory_policy::memory_policy).transpose()?,
         seccomp: seccomp(&linux, extras)?,
         landlock: landlock(spec, extras, facts)?,
-        limits: limits(&linux, extras, facts)?,
+        limits: Limits { all_controllers: inside, ..limits(&linux, extras, facts)? },
         cgroup_path: cgroup_path(linux.cgroups_path().as_deref())?,
         rdt: linux.intel_rdt().as_ref().map(Rdt::from_oci).transpose()?,
         cgroup_owner,
@@ -282,22 +283,25 @@ fn limits(linux: &oci_spec::runtime::Linux, extras: &Extras, facts: &HostFacts) 
     Ok(limits)
 }
 
-/// config-linux.md "Cgroup ownership": only where the container sees its cgroup as the root of
-/// a v2 tree that it may write. Who started pinfold without privilege owns it already.
-fn cgroup_owner(
-    new_namespaces: u64,
-    mounts: &[DraftMount],
-    maps: Option<&IdMaps>,
-    user: Option<(u32, u32)>,
-    facts: &HostFacts,
-) -> Option<u32> {
+/// Whether the container sees its cgroup as the root of a v2 tree that it may write.
+fn makes_groups(new_namespaces: u64, mounts: &[DraftMount], facts: &HostFacts) -> bool {
     let writable = |mount: &DraftMount| {
         matches!(mount.source, MountSource::Cgroup)
             && mount.destination.as_os_str() == "/sys/fs/cgroup"
             && !mount.options.readonly()
     };
-    let own = facts.cgroup_unified && !facts.rootless && new_namespaces & clone::CLONE_NEWCGROUP != 0;
-    match own && mounts.iter().any(writable) {
+    let own = facts.cgroup_unified && new_namespaces & clone::CLONE_NEWCGROUP != 0;
+    own && mounts.iter().any(writable)
+}
+
+/// config-linux.md "Cgroup ownership". Who started pinfold without privilege owns it already.
+fn cgroup_owner(
+    makes_groups: bool,
+    maps: Option<&IdMaps>,
+    user: Option<(u32, u32)>,
+    facts: &HostFacts,
+) -> Option<u32> {
+    match makes_groups && !facts.rootless {
         true => mounts::outside(&maps?.uids, user?.0),
         false => None,
     }

@@ -134,5 +134,6 @@ fn of_limits(limits: &Limits) {
         net_class_id: _,
         net_priorities: _,
         accounting: _,
+        all_controllers: _,
     } = limits;
 }

@@ -20,6 +20,9 @@ owner() { stat -c %u "/sys/fs/cgroup/one/$1"; }
 [ "$(owner .)" = 700000 ] || fail "the directory is $(owner .)'s"
 [ "$(owner cgroup.procs)" = 700000 ] || fail "cgroup.procs is $(owner cgroup.procs)'s"
 [ "$(owner pids.max)" = 0 ] || fail "pids.max is $(owner pids.max)'s"
+# As the host has them: an engine inside may want any of them.
+has=$(cat /sys/fs/cgroup/one/cgroup.controllers)
+[ "$has" = "$(cat /sys/fs/cgroup/cgroup.controllers)" ] || fail "the controllers inside: $has"
 exits 0 pinfold delete -f one
 [ -d /sys/fs/cgroup/one ] && fail "the cgroup is left"
 
