@@ -579,3 +579,34 @@ fn what_waits_for_start_needs_little_memory() {
     }
     dir.assert_nothing_left();
 }
+
+/// config-linux.md, "Masked Paths". All masked directories are covered by one empty file system, which can do nothing.
+#[test]
+fn masked_directories_are_empty_and_share_what_covers_them() {
+    let dir = Dir::new();
+    let script = "for place in /tmp/one /tmp/two /tmp/two/below /proc/fs; do
+        echo $(stat -c %d $place) $(ls -A $place 2>/dev/null); (echo x >$place/x) 2>/dev/null && echo written
+    done; cat /tmp/file; (echo x >/tmp/beside) && echo beside; ls /proc/self/fd | wc -l";
+    let mut bundle = Bundle::script(&dir, "bundle", script);
+    bundle.edit(|config| {
+        config["linux"]["maskedPaths"] =
+            json!(["/tmp/one", "/tmp/file", "/tmp/two", "/tmp/two/below", "/proc/fs", "/tmp/none"]);
+        config["root"]["readonly"] = json!(false);
+    });
+    let tmp = bundle.rootfs().join("tmp");
+    for name in ["one", "two/below"] {
+        fs::create_dir_all(tmp.join(name)).unwrap();
+        fs::write(tmp.join(name).join("content"), "content").unwrap();
+    }
+    fs::write(tmp.join("file"), "content").unwrap();
+    bundle.edit(|config| {
+        config["mounts"].as_array_mut().unwrap().retain(|mount| mount["destination"] != "/tmp");
+    });
+    let ran = bundle.run(&dir, &dir.id("masked"));
+    let lines: Vec<_> = ran.ok().lines().collect();
+    // Below what is covered there is nothing any more.
+    assert_eq!((lines[0], lines[0]), (lines[1], lines[3]), "one file system, and nothing in it: {lines:?}");
+    assert!(lines[0].parse::<u64>().is_ok() && lines[2].is_empty(), "{lines:?}");
+    assert_eq!(lines[4..], ["beside", "4"], "{lines:?}");
+    dir.assert_nothing_left();
+}

@@ -44,6 +44,8 @@ struct Child<'p> {
     page: BorrowedFd<'p>,
     /// The new root, once it is attached, until everything is closed.
     root: Option<OwnedFd>,
+    /// What covers masked directories, once the first is covered, until everything is closed.
+    cover: Option<OwnedFd>,
     /// The candidate that FindProgram found.
     found: usize,
     /// Whether the working directory is entered already.
@@ -70,6 +72,7 @@ pub fn walk(
         socket,
         page,
         root: None,
+        cover: None,
         found: 0,
         at_cwd: false,
         arguments,
@@ -127,7 +130,7 @@ impl Child<'_> {
             Step::RedirectStdio(streams) => root::redirect_stdio(streams),
             Step::CloseFds => self.close_fds(),
             Step::Sysctl { key, value } => confine::sysctl(key, value),
-            Step::Mask(path) => mounts::mask(self.root()?, path),
+            Step::Mask(path) => self.mask(path),
             Step::ReadonlyPath(path) => mounts::readonly_path(self.root()?, path),
             Step::ReadonlyRoot => mounts::readonly_root(self.root()?),
             Step::RootPropagation(flags) => mounts::set_root_propagation(*flags),

@@ -10,7 +10,7 @@ use nix::mount::MsFlags;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::place::Place;
-use super::{Done, copy_up, place};
+use super::{Child, Done, copy_up, place};
 use crate::plan::{Change, Covered, FreshFs, MountFrom, Reopened, Target, TargetKind};
 use crate::sys::{self, mount, mount::MountAttr};
 
@@ -190,14 +190,25 @@ fn clone_inside(root: BorrowedFd<'_>, path: &CStr, attr: &MountAttr) -> Result<O
     Ok(tree)
 }
 
-/// Makes a path unreadable: an empty read-only tmpfs over a directory, the container's
-/// own /dev/null, verified to be the real device (CVE-2025-31133), over a file.
-/// What does not exist needs no mask.
-pub(super) fn mask(root: BorrowedFd<'_>, path: &CStr) -> Done {
-    let Some(object) = present(place::find(root, path))? else { return Ok(()) };
-    let is_dir = sys::file::stat(object.as_fd())?.mode & libc::S_IFMT == libc::S_IFDIR;
-    let cover = if is_dir { empty_directory()? } else { null_device(root)? };
-    mount::move_mount(cover.as_fd(), object.as_fd(), c"", 0)
+impl Child<'_> {
+    /// Makes a path unreadable: an empty read-only tmpfs over a directory, one for all of them; the container's
+    /// own /dev/null, verified to be the real device (CVE-2025-31133), over a file.
+    /// What does not exist needs no mask.
+    pub(super) fn mask(&mut self, path: &CStr) -> Done {
+        let root = self.root()?;
+        let Some(object) = present(place::find(root, path))? else { return Ok(()) };
+        let is_dir = sys::file::stat(object.as_fd())?.mode & libc::S_IFMT == libc::S_IFDIR;
+        let cover = match (&self.cover, is_dir) {
+            (_, false) => null_device(root)?,
+            (Some(first), true) => clone_tree(first.as_fd(), mount::MS_PRIVATE)?,
+            (None, true) => empty_directory()?,
+        };
+        mount::move_mount(cover.as_fd(), object.as_fd(), c"", 0)?;
+        if is_dir && self.cover.is_none() {
+            self.cover = Some(cover);
+        }
+        Ok(())
+    }
 }
 
 fn empty_directory() -> Result<OwnedFd, Errno> {

@@ -71,7 +71,7 @@ impl Child<'_> {
     /// Closes, not marks: execve resolves its path and `#!` before CLOEXEC closes
     /// anything (CVE-2024-21626). What stays is a socket or a memfd.
     pub(super) fn close_fds(&mut self) -> Done {
-        self.root = None;
+        (self.root, self.cover) = (None, None);
         sys::close_range::close_gaps(&self.plan.keep_fds)
     }
 }
