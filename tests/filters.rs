@@ -132,6 +132,29 @@ fn a_filter_under_which_nothing_could_start_is_refused_by_the_call() {
     dir.assert_nothing_left();
 }
 
+/// A profile that is older than faccessat2(2) denies it, and where the filter is loaded early that is before pinfold
+/// looks for the program.
+#[test]
+fn a_program_is_found_under_a_filter_that_denies_the_question() {
+    let dir = Dir::new();
+    for (name, denied) in
+        [("newer", json!(["faccessat2"])), ("both", json!(["faccessat2", "faccessat", "access"]))]
+    {
+        for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"] {
+            let seccomp = one(denied.clone(), json!({"action": action}));
+            let mut bundle = bundle(&dir, &format!("{name}-{action}"), "echo ran", false, seccomp);
+            assert_eq!(bundle.run(&dir, &dir.id(name)).ok(), "ran\n", "{name} {action}");
+            bundle.edit(|config| config["process"]["args"] = json!(["/no/such/program"]));
+            let ran = bundle.run(&dir, &dir.id(name));
+            assert!(
+                ran.code() != 0 && ran.err.contains("no such file or directory"),
+                "{name} {action}: {ran:?}"
+            );
+        }
+    }
+    dir.assert_nothing_left();
+}
+
 /// All flags, in every combination, without a listener.
 #[test]
 fn every_flag_is_accepted_with_every_other() {

@@ -14,7 +14,8 @@ use policed::{ALLOWING, Policed};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const GOOD: &str = "#!/bin/sh\necho good \"$0\" \"$@\" >>DIR/told\n";
+/// A variable of the caller's would show.
+const GOOD: &str = "#!/bin/sh\necho good \"$0\" \"$@\" $CALLERS >>DIR/told\n";
 const EVIL: &str = "#!/bin/sh\necho evil >>DIR/told\n";
 
 fn sha256(content: &[u8]) -> String {
@@ -75,7 +76,7 @@ fn a_hook_that_is_granted_runs_in_every_place_but_one() {
     let hooks = Hooks::new();
     for kind in ["prestart", "createRuntime", "createContainer", "poststart", "poststop"] {
         hooks.bundle(json!({kind: [hooks.hook("hooks/good")]}));
-        let ran = hooks.host.shell("$P run -b bundles/b $ID");
+        let ran = hooks.host.shell("CALLERS=own $P run -b bundles/b $ID");
         assert_eq!(ran.ok(), "ran\n", "{kind}");
         // The script's own name is that of the descriptor.
         assert_eq!(hooks.told(), ["good /dev/fd/3"], "{kind}: {ran:?}");

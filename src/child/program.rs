@@ -27,13 +27,7 @@ impl Child<'_> {
 fn find(program: &Program) -> Result<usize, Errno> {
     let mut reason = Errno::ENOENT;
     for (index, candidate) in program.candidates.iter().enumerate() {
-        let answer = nix::unistd::faccessat(
-            nix::fcntl::AT_FDCWD,
-            candidate.as_c_str(),
-            AccessFlags::X_OK,
-            AtFlags::AT_EACCESS,
-        );
-        match answer {
+        match may_execute(candidate) {
             // A directory passes the check and is no program: execvp(3) goes on too.
             Ok(()) if is_directory(candidate) => reason = Errno::EISDIR,
             Ok(()) => return Ok(index),
@@ -42,6 +36,18 @@ fn find(program: &Program) -> Result<usize, Errno> {
         }
     }
     Err(reason)
+}
+
+/// A filter that is in force may deny faccessat2(2), which a profile that is older than the call does, and even
+/// faccessat(2), which asks the same here as all ids are one. Where neither answers, execve(2) will.
+fn may_execute(candidate: &std::ffi::CStr) -> Result<(), Errno> {
+    for flags in [AtFlags::AT_EACCESS, AtFlags::empty()] {
+        match nix::unistd::faccessat(nix::fcntl::AT_FDCWD, candidate, AccessFlags::X_OK, flags) {
+            Err(Errno::EPERM | Errno::ENOSYS) => {}
+            answer => return answer,
+        }
+    }
+    Ok(())
 }
 
 fn is_directory(candidate: &std::ffi::CStr) -> bool {

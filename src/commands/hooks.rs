@@ -14,7 +14,7 @@ use crate::error::{Kind, Result};
 use crate::launch::{self, HookPlace};
 use crate::plan::{Hook, HookKind, HookState};
 use crate::policy::lockdown;
-use crate::resolve::HookStates;
+use crate::resolve::{self, HookStates};
 use crate::state::oci::{hook_input, hook_input_around_pid};
 use crate::state::{ContainerDir, ContainerKind, State, Status};
 
@@ -62,7 +62,7 @@ fn run_unlocked(hook: &Hook, input: &str, place: &HookPlace<'_>) -> Result<()> {
 pub fn poststart(hooks: &[DraftHook], state: &State, place: &HookPlace<'_>) -> Result<()> {
     let input = hook_input(state, Status::Running)?;
     let list = hooks.iter().filter(|hook| hook.kind == HookKind::Poststart);
-    list.map(DraftHook::ready).try_for_each(|hook| run_unlocked(&hook, &input, place))
+    list.map(resolve::of_the_host).try_for_each(|hook| run_unlocked(&hook, &input, place))
 }
 
 /// poststop: after the container was destroyed. One that fails is a warning, and the others
@@ -77,7 +77,9 @@ pub fn poststop(hooks: &[DraftHook], state: &State) -> Result<()> {
     }
     let input = hook_input(&State { init: None, ..state.clone() }, Status::Stopped)?;
     for hook in list {
-        if let Err(error) = launch::run_runtime_hook(&hook.ready(), &input, &HookPlace::default()) {
+        if let Err(error) =
+            launch::run_runtime_hook(&resolve::of_the_host(hook), &input, &HookPlace::default())
+        {
             crate::error::warn(format_args!("{error}"));
         }
     }

@@ -1,11 +1,14 @@
 //! The places of the hooks in the list: runtime.md, "Lifecycle".
 
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use super::steps::List;
 use super::{HookStates, Pinned, Surroundings, trees};
 use crate::draft::{Draft, DraftHook, Process};
 use crate::error::Result;
 use crate::plan::{Hook, HookKind, Reopened, Step};
-use crate::sys::exec::CStringArray;
+use crate::sys::{self, exec::CStringArray};
 
 /// Before the pivot: the mounts are in place and the host's root is still there. The parent
 /// runs its hooks while the child waits, then the child runs those of its own namespaces.
@@ -34,7 +37,24 @@ pub(super) fn before_program(list: &mut List, draft: &Draft, process: &Process, 
 
 /// The hooks that the parent runs at the meeting.
 pub(super) fn runtime_hooks(draft: &Draft) -> Vec<Hook> {
-    run_by_parent(draft).map(DraftHook::ready).collect()
+    run_by_parent(draft).map(of_the_host).collect()
+}
+
+/// A hook that runs outside. Given no environment it has pinfold's own, as with runc; not where a policy has judged
+/// it, or for who came by sudo: a caller's variable could make another program of it.
+pub fn of_the_host(hook: &DraftHook) -> Hook {
+    let mut ready = hook.ready();
+    if hook.env_absent && hook.judged.is_none() && sys::caller::present().is_none() {
+        ready.envp = CStringArray::new(environment());
+    }
+    ready
+}
+
+fn environment() -> Vec<CString> {
+    let entry = |(name, value): (OsString, OsString)| {
+        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+    };
+    std::env::vars_os().filter_map(entry).collect()
 }
 
 /// Where a hook looks at the container before the pivot, it finds the root, with all its

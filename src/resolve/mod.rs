@@ -32,6 +32,7 @@ pub use below::Submount;
 pub use beneath::Barred;
 pub use entering::may_have_a_stage;
 pub use finish::{Bound, Finished, HookStates, Surroundings, finish};
+pub use hooks::of_the_host;
 pub use idmap::render as render_map;
 pub use join::{Joining, join};
 pub use joined_maps::{of_process as maps_of_process, parse as parse_map};

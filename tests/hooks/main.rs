@@ -126,23 +126,29 @@ fn each_kind_runs_where_it_should_with_what_it_should() {
     place.dir.assert_nothing_left();
 }
 
-/// A hook inside that is given no environment has the program's; one of the host's never has the caller's.
+/// A hook inside that is given no environment has the program's; one of the host's pinfold's own, where no policy
+/// stands (tests/judged_hooks.rs).
 #[test]
 fn a_hook_without_an_environment() {
     let mut place = Place::new("true");
-    let outside = place.dir.text("outside");
+    let [outside, nothing, after] = ["outside", "nothing", "after"].map(|name| place.dir.text(name));
     let tells = |into: &str| format!("env >{into}");
     place.bundle.edit(|config| {
         config["process"]["env"] = json!(["PATH=/bin", "ONE=two"]);
         config["hooks"] = json!({
-            "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", tells(&outside)]}],
+            "createRuntime": [
+                {"path": "/bin/sh", "args": ["sh", "-c", tells(&outside)]},
+                {"path": "/bin/sh", "args": ["sh", "-c", tells(&nothing)], "env": []},
+            ],
+            "poststop": [{"path": "/bin/sh", "args": ["sh", "-c", tells(&after)]}],
             "startContainer": [
                 {"path": "/bin/sh", "args": ["sh", "-c", tells("/tmp/inside")]},
                 {"path": "/bin/sh", "args": ["sh", "-c", tells("/tmp/empty")], "env": []},
             ],
         });
     });
-    place.dir.pinfold(&["run", "--bundle", place.bundle.text(), &place.id]).ok();
+    let mut command = place.dir.command(&["run", "--bundle", place.bundle.text(), &place.id]);
+    support::run(command.env_clear().env("CALLERS", "own")).ok();
     let said = |path: &std::path::Path| {
         let text = fs::read_to_string(path).unwrap();
         let mut lines: Vec<_> =
@@ -152,7 +158,11 @@ fn a_hook_without_an_environment() {
     };
     let inside = place.bundle.rootfs().join("tmp");
     assert_eq!(said(&inside.join("inside")), ["ONE=two", "PATH=/bin"]);
-    assert!(said(&inside.join("empty")).is_empty() && said(outside.as_ref()).is_empty());
+    assert!(said(&inside.join("empty")).is_empty() && said(nothing.as_ref()).is_empty());
+    assert_eq!(
+        (said(outside.as_ref()), said(after.as_ref())),
+        (vec!["CALLERS=own".into()], vec!["CALLERS=own".into()])
+    );
     place.dir.assert_nothing_left();
 }
 

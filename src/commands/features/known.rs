@@ -148,9 +148,9 @@ pub const IDMAP: bool = true;
 /// `linux.netDevices`.
 pub const NET_DEVICES: bool = true;
 
-/// Annotations that make the runtime do more than the rest of the configuration says: a file
-/// that it writes, and properties of the systemd unit (a prefix).
-pub const UNSAFE_ANNOTATIONS: &[&str] = &[];
+/// Annotations that make the runtime do more than the rest of the configuration says, where a caller hands on those
+/// of an image: properties of the systemd unit (a prefix).
+pub const UNSAFE_ANNOTATIONS: &[&str] = &[crate::systemd::PROPERTY_ANNOTATION];
 
 #[cfg(test)]
 mod tests {
