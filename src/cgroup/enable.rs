@@ -106,10 +106,12 @@ fn enable(ancestor: &Dir, wanted: &mut Vec<Needed>) -> Result<()> {
 
 fn unavailable(ancestor: &Dir, controller: &str, call: &str, errno: Errno) -> Error {
     let hint = match errno {
-        Errno::ENOENT | Errno::EINVAL => format!(
-            "{ancestor} does not have the controller {controller}: see its cgroup.controllers; \
-             the kernel may be built or booted without it, or it is mounted as v1"
-        ),
+        Errno::ENOENT | Errno::EINVAL => {
+            let text = format!("controller `{controller}` is not available under {ancestor}");
+            return Error::setup(text).hint(
+                "see its cgroup.controllers; the kernel may be built or booted without it, or it is mounted as v1",
+            );
+        }
         Errno::EBUSY => format!(
             "{ancestor} holds processes itself, and a group that hands controllers down may not \
              (cgroup-v2.rst, \"No Internal Process Constraint\"): move them into a group below it first"
