@@ -137,6 +137,58 @@ fn a_first_process_that_died_by_itself_is_a_stopped_container() {
     dir.assert_nothing_left();
 }
 
+fn share_pids(config: &mut serde_json::Value) {
+    let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "pid");
+}
+
+/// SIGKILL is for all of a container: what does not end with its first process, whose pid namespace is another's,
+/// is killed by its cgroup, also when that process is gone. Another signal is the first process's alone.
+#[test]
+fn kill_ends_all_of_a_container_without_a_pid_namespace_of_its_own() {
+    let dir = Dir::new();
+    let (id, marker) = (dir.id("kills"), dir.id("marker"));
+    let owner = Bundle::script(&dir, "owner", "sleep 100");
+    let owner_id = dir.id("owner");
+    dir.pinfold(&["run", "--detach", "--bundle", owner.text(), &owner_id]).ok();
+    let pids = format!("/proc/{}/ns/pid", dir.pid_of(&owner_id));
+    for (round, (is_joined, init_is_gone)) in
+        [(false, false), (false, true), (true, false), (true, true)].into_iter().enumerate()
+    {
+        let mut bundle = Bundle::script(&dir, &format!("bundle-{round}"), "trap '' TERM; sleep 100");
+        bundle.edit(share_pids);
+        if is_joined {
+            let joined = serde_json::json!({"type": "pid", "path": pids});
+            bundle.edit(|config| config["linux"]["namespaces"].as_array_mut().unwrap().push(joined));
+        }
+        dir.pinfold(&["run", "--detach", "--bundle", bundle.text(), &id]).ok();
+        for _ in 0..3 {
+            let script = format!("sleep 100; : {marker}");
+            dir.pinfold(&["exec", "--detach", &id, "/bin/sh", "-c", &script]).ok();
+        }
+        // What a shell has forked has the shell's name until it executes.
+        let all_three = || support::processes_naming(&marker).len() == 3;
+        await_that("all three sleep", all_three);
+        dir.pinfold(&["kill", &id, "TERM"]).ok();
+        await_that("TERM is for the first process", all_three);
+        if init_is_gone {
+            kill(Pid::from_raw(dir.pid_of(&id)), Signal::SIGKILL).unwrap();
+            await_that("it is stopped", || state(&dir, &id)["status"] == "stopped");
+            let ran = dir.pinfold(&["kill", &id, "TERM"]);
+            assert!(ran.code() == 1 && ran.err.contains("container not running"), "{ran:?}");
+        }
+        dir.pinfold(&["kill", &id, "KILL"]).ok();
+        await_that("nothing of it lives", || support::processes_naming(&marker).is_empty());
+        await_that("it is stopped", || state(&dir, &id)["status"] == "stopped");
+        // As with runc nobody is left to be killed, and that is no failure.
+        dir.pinfold(&["kill", &id, "KILL"]).ok();
+        dir.pinfold(&["delete", &id]).ok();
+        assert_eq!(state(&dir, &owner_id)["status"], "running", "whose namespace it is");
+    }
+    dir.pinfold(&["delete", "--force", &owner_id]).ok();
+    dir.assert_nothing_left();
+}
+
 /// On one processor, so that the program goes on before pinfold does: now and then it has ended when it is recorded.
 #[test]
 fn a_named_or_detached_sandbox_may_end_at_once() {

@@ -1,4 +1,4 @@
-//! `kill`: a signal to the container's first process, by pidfd.
+//! `kill`: a signal to the container's first process, by pidfd; SIGKILL is for all of a container.
 
 use std::os::fd::AsFd;
 
@@ -7,12 +7,12 @@ use nix::unistd::Pid;
 
 use super::entry;
 use super::host::Host;
-use super::matching;
 use super::trail::{Need, Trail};
-use crate::cgroup::Mode;
+use super::{bundle, matching};
+use crate::cgroup::{Cgroup, Mode};
 use crate::cli::{Global, KillArgs};
 use crate::error::{Call, Error, ExitCode, Result};
-use crate::state::{Action, Process, State, StateRoot, Status};
+use crate::state::{Action, ContainerDir, ContainerKind, Process, State, StateRoot, Status};
 use crate::sys;
 
 /// Sends the signal.
@@ -41,7 +41,15 @@ fn signal(root: &StateRoot, id: &str, args: &KillArgs) -> Result<()> {
     if args.all {
         return everyone(&state, signal);
     }
-    Status::observe(&state)?.may(Action::Kill, dir.id())?;
+    let status = Status::observe(&state)?;
+    if signal == libc::SIGKILL
+        && status != Status::Creating
+        && !has_own_pids(&dir, &state)?
+        && let Some(cgroup) = entry::open_cgroup(&Host::read()?, &state)?
+    {
+        return everything(&state, &cgroup);
+    }
+    status.may(Action::Kill, dir.id())?;
     // pid 1 of a sandbox is pinfold's init; a signal is for the program beside it.
     let target = match signal {
         libc::SIGKILL => state.init,
@@ -52,6 +60,31 @@ fn signal(root: &StateRoot, id: &str, args: &KillArgs) -> Result<()> {
         libc::SIGKILL => thaw_legacy(&state),
         _ => Ok(()),
     }
+}
+
+/// Whether a pid namespace was made for it: the kernel then ends all of it with its first process
+/// (pid_namespaces(7)).
+fn has_own_pids(dir: &ContainerDir, state: &State) -> Result<bool> {
+    use oci_spec::runtime::LinuxNamespaceType::Pid;
+    if state.kind == ContainerKind::Sandbox {
+        return Ok(true);
+    }
+    let (spec, _) = bundle::parse(&dir.load_config()?)?;
+    let linux = spec.linux().as_ref();
+    let mut namespaces = linux.and_then(|linux| linux.namespaces().as_ref()).into_iter().flatten();
+    Ok(namespaces
+        .any(|one| one.typ() == Pid && one.path().as_ref().is_none_or(|path| path.as_os_str().is_empty())))
+}
+
+/// Its first process, whatever cgroup that is in now, and all that its own cgroup holds, also when that process is
+/// gone (runc): where pids are shared, the others do not end with it.
+fn everything(state: &State, cgroup: &Cgroup) -> Result<()> {
+    match state.init.map_or(Ok(()), |init| send(init, libc::SIGKILL)) {
+        Err(error) if error.errno().is_some() => return Err(error),
+        // It has ended.
+        _ => {}
+    }
+    cgroup.kill()
 }
 
 /// Where only v1 has a freezer, a process that it holds dies when it is thawed; elsewhere it
