@@ -137,6 +137,50 @@ fn a_first_process_that_died_by_itself_is_a_stopped_container() {
     dir.assert_nothing_left();
 }
 
+/// It waits in the program's place and handles no signal, as a program may: whoever asks it to end, by `kill` or by a
+/// pidfd, and however soon after `create`, finds it stopped.
+#[test]
+fn what_waits_for_start_ends_as_its_program_would() {
+    let dir = Dir::new();
+    let mut bundle = Bundle::script(&dir, "bundle", "sleep 100");
+    let id = dir.id("waits");
+    for own_pids in [true, false] {
+        if !own_pids {
+            bundle.edit(share_pids);
+        }
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            dir.pinfold(&["create", "--bundle", bundle.text(), &id]).ok();
+            match signal {
+                Signal::SIGTERM => drop(dir.pinfold(&["kill", &id, "TERM"]).ok()),
+                _ => kill(Pid::from_raw(dir.pid_of(&id)), signal).unwrap(),
+            }
+            await_that("it is stopped", || state(&dir, &id)["status"] == "stopped");
+            let ran = dir.pinfold(&["start", &id]);
+            assert!(ran.code() == 1 && ran.err.contains("has stopped"), "{ran:?}");
+            dir.pinfold(&["delete", &id]).ok();
+        }
+    }
+    dir.assert_nothing_left();
+}
+
+/// The program has the kernel's defaults again: as a first process it gets none of the four without a handler.
+#[test]
+fn a_started_program_has_no_handlers_of_what_waited() {
+    let dir = Dir::new();
+    let bundle = Bundle::new(&dir, "bundle", &["/bin/grep", "^Sig[PBIC]", "/proc/self/status"]);
+    let id = dir.id("handlers");
+    let mut create = dir.command(&["create", "--bundle", bundle.text(), &id]);
+    let creating = start(&mut create);
+    await_that("it is created", || dir.pinfold(&["state", &id]).out.contains("\"status\": \"created\""));
+    dir.pinfold(&["start", &id]).ok();
+    await_that("it is stopped", || state(&dir, &id)["status"] == "stopped");
+    let said = creating.wait();
+    let sets: Vec<_> = said.ok().lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(sets, ["0000000000000000"; 4], "{said:?}");
+    dir.pinfold(&["delete", &id]).ok();
+    dir.assert_nothing_left();
+}
+
 fn share_pids(config: &mut serde_json::Value) {
     let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
     namespaces.retain(|namespace| namespace["type"] != "pid");

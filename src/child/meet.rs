@@ -12,6 +12,8 @@ use crate::sys;
 pub const GO: u8 = b'g';
 /// The parent's word to set the resource limits, and the answer that they are set.
 pub const SET_RLIMITS: u8 = b'l';
+/// What ends a process that waits for `start`, as it ends a launch that is being set up.
+const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 impl Child<'_> {
     /// Waits until id maps, cgroup and scores are written. First of all steps: before it
@@ -64,6 +66,12 @@ impl Child<'_> {
             true => sys::clone::exit_now(GAVE_UP),
             false => Ok(()),
         }
+    }
+
+    /// From here to the program what is asked to end ends, also as the first process of a pid namespace, which waits
+    /// for `start`, perhaps for long. Before the meeting with which `create` ends: none that a caller sends is lost.
+    pub(super) fn end_by_signals() -> Done {
+        sys::signal::end_on(&ENDING)
     }
 
     /// `create` is done; `start` connects to the listener, says go, and gets the records.

@@ -156,6 +156,7 @@ impl Child<'_> {
             Step::FindProgram => self.find_program(),
             Step::Landlock { ruleset, rules, flags } => confine::landlock(ruleset, rules, *flags),
             Step::MeetForCheck => self.meet(Meeting::Check),
+            Step::EndBySignals => Self::end_by_signals(),
             Step::AwaitStart { listener, lean } => self.await_start(listener, *lean),
             Step::StartContainerHook(hook, state) => self.start_container_hook(hook, state),
             Step::EnterPidNamespace => self.enter_pid_namespace(),

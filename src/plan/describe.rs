@@ -63,6 +63,7 @@ impl Step {
             Self::FindProgram => "find_program",
             Self::Landlock { .. } => "landlock",
             Self::MeetForCheck => "meet_for_check",
+            Self::EndBySignals => "end_by_signals",
             Self::AwaitStart { .. } => "await_start",
             Self::StartContainerHook(..) => "start_container_hook",
             Self::EnterPidNamespace => "enter_pid_namespace",

@@ -393,6 +393,7 @@ pub enum Step {
     FindProgram,
     Landlock { ruleset: OwnedFd, rules: Vec<(CString, u64)>, flags: u32 },
     MeetForCheck,
+    EndBySignals,
     AwaitStart { listener: OwnedFd, lean: bool },
     StartContainerHook(Hook, HookState),
     EnterPidNamespace,

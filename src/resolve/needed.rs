@@ -76,6 +76,7 @@ fn calls(step: &Step) -> Vec<CallSite> {
         Step::ProveCwd => vec![any("getcwd")],
         Step::Dumpable(_) => vec![prctl(libc::PR_SET_DUMPABLE)],
         Step::MeetForCheck => vec![any("sendmsg"), any("recvmsg")],
+        Step::EndBySignals => vec![any("rt_sigaction"), any("rt_sigprocmask")],
         Step::AwaitStart { .. } => vec![any("accept4"), any("sendmsg"), any("recvmsg")],
         Step::NewSession => vec![any("setsid")],
         Step::ControllingTerminal => vec![any("ioctl")],

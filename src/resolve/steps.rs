@@ -342,6 +342,9 @@ fn run_program(
     if !late_pid {
         list.add("", Step::Dumpable(true));
     }
+    if around.listener.is_some() {
+        list.add("", Step::EndBySignals);
+    }
     list.add("", Step::MeetForCheck);
     if let Some(listener) = around.listener.take() {
         list.add("", Step::AwaitStart { listener, lean: may_be_lean(draft, process) });

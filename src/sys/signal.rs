@@ -3,6 +3,7 @@
 //! Raw calls: libc's refuse the signals that they keep for themselves (32 to 34), which
 //! would leave the caller's dispositions and mask of those in the program.
 
+use std::ffi::c_int;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -28,6 +29,40 @@ pub fn reset_dispositions() -> Result<()> {
         done(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, SET_SIZE) })?;
     }
     Ok(())
+}
+
+/// \[child\] From here on each of these signals ends the process with the code 128+N, and they alone are not blocked:
+/// one that is pending ends it now. Without a handler the first process of a pid namespace never gets them
+/// (pid_namespaces(7)). [`reset_dispositions`] takes the handlers away.
+///
+/// # Errors
+/// EINVAL: no such signal, or SIGKILL or SIGSTOP.
+pub fn end_on(signals: &[i32]) -> Result<()> {
+    let handler = end_by as extern "C" fn(c_int) as usize as u64;
+    // x86_64 makes no stack frame without a restorer (arch/x86/kernel/signal_64.c). Nobody returns to this one.
+    let ending = [handler, SA_RESTORER, handler, u64::MAX];
+    let old = std::ptr::null_mut::<u64>();
+    for signal in signals {
+        // SAFETY: the kernel reads one `struct sigaction`; the handler makes one system call, does not return, and
+        // touches no memory but its stack, whatever it interrupts.
+        done(unsafe { libc::syscall(libc::SYS_rt_sigaction, *signal, ending.as_ptr(), old, SET_SIZE) })?;
+    }
+    set_mask(!mask_of(signals)?)
+}
+
+extern "C" fn end_by(signal: c_int) {
+    super::clone::exit_now(128 + signal)
+}
+
+/// asm/signal.h of x86_64 and aarch64.
+const SA_RESTORER: u64 = 0x0400_0000;
+
+/// Bit n-1 is signal n.
+fn mask_of(signals: &[i32]) -> Result<u64> {
+    signals.iter().try_fold(0_u64, |mask, signal| {
+        let bit = u32::try_from(*signal).ok().and_then(|signal| signal.checked_sub(1));
+        Ok(mask | bit.and_then(|bit| 1_u64.checked_shl(bit)).ok_or(Errno::EINVAL)?)
+    })
 }
 
 /// The whole process ignores `signal` from here on.
@@ -86,11 +121,7 @@ pub fn mask() -> Result<u64> {
 /// # Errors
 /// EINVAL: a number that is no signal. EMFILE, ENFILE, ENOMEM.
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd> {
-    let mut mask = 0_u64;
-    for signal in signals {
-        let bit = u32::try_from(*signal).ok().and_then(|signal| signal.checked_sub(1));
-        mask |= bit.and_then(|bit| 1_u64.checked_shl(bit)).ok_or(Errno::EINVAL)?;
-    }
+    let mask = mask_of(signals)?;
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the kernel reads one u64; it returns a descriptor that is ours.
     unsafe { descriptor(libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, SET_SIZE, flags)) }

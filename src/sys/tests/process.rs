@@ -142,6 +142,37 @@ fn a_signalfd_reads_the_blocked_signals_and_no_others() {
 }
 
 #[test]
+fn end_on_ends_by_its_signals_alone_until_they_are_reset() {
+    let own = || i32::try_from(std::process::id()).or(Err(Errno::EINVAL));
+    // Whether it was pending or comes later.
+    for is_pending in [true, false] {
+        let end = ended(0, || {
+            signal::block_all()?;
+            if is_pending {
+                signal::kill_raw(own()?, libc::SIGHUP)?;
+            }
+            signal::end_on(&[libc::SIGHUP])?;
+            ensure(signal::mask()? & 1 << (libc::SIGHUP - 1) == 0)?;
+            signal::kill_raw(own()?, libc::SIGHUP)
+        });
+        assert_eq!((end.code, end.status), (libc::CLD_EXITED, 128 + libc::SIGHUP));
+    }
+    in_child(0, || {
+        signal::end_on(&[libc::SIGHUP])?;
+        signal::kill_raw(own()?, libc::SIGTERM)
+    });
+    let end = ended(0, || {
+        signal::end_on(&[libc::SIGHUP])?;
+        signal::reset()?;
+        signal::kill_raw(own()?, libc::SIGHUP)
+    });
+    assert_eq!((end.code, end.status), (libc::CLD_KILLED, libc::SIGHUP));
+    for bad in [0, 65, libc::SIGKILL] {
+        assert_eq!(signal::end_on(&[bad]).unwrap_err(), Errno::EINVAL);
+    }
+}
+
+#[test]
 fn reset_dispositions_undoes_ignored_signals() {
     use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
     let flags = SockFlag::SOCK_CLOEXEC;
