@@ -59,6 +59,16 @@ impl Peers {
         }
     }
 
+    fn edit(&self, name: &str, change: impl Fn(&mut Value, &Path)) {
+        for who in ["runc", "pinfold"] {
+            let bundle = self.dir.join(&format!("{who}-bundles/{name}"));
+            let path = bundle.join("config.json");
+            let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            change(&mut config, &bundle.join("rootfs"));
+            fs::write(&path, config.to_string()).unwrap();
+        }
+    }
+
     fn words(&self, who: &str, line: &str) -> Vec<String> {
         let bundles = self.dir.text(&format!("{who}-bundles"));
         let word = |word: &str| word.replace('%', &bundles).replace('@', &self.dir.id(who)).replace('~', " ");
@@ -322,6 +332,27 @@ fn run_and_exec_pass_the_programs_end_through() {
 }
 
 #[test]
+fn exec_adds_to_the_ambient_set_what_is_inheritable() {
+    let peers = Peers::new();
+    peers.bundle("inheriting", "sleep 100");
+    peers.edit("inheriting", |config, _| {
+        let caps = &mut config["process"]["capabilities"];
+        caps["inheritable"] = json!(["CAP_KILL", "CAP_SYSLOG"]);
+        caps["ambient"] = json!(["CAP_KILL"]);
+        caps["bounding"] = json!(["CAP_KILL", "CAP_SYSLOG"]);
+    });
+    peers.agree(&[
+        ("run -d -b %/inheriting @", 0, Empty, ""),
+        ("exec --cap CAP_SYSLOG @ grep -E Cap(Bnd|Eff|Prm|Inh|Amb) /proc/self/status", 0, Same, ""),
+        ("exec --cap CAP_SYSLOG --user 7 @ grep -E Cap(Bnd|Eff|Prm|Inh|Amb) /proc/self/status", 0, Same, ""),
+    ]);
+    // What is not inheritable comes into no ambient set; runc tries, and warns.
+    let line = "exec --cap CAP_SYS_ADMIN @ grep -E Cap(Bnd|Eff|Prm|Inh|Amb) /proc/self/status";
+    assert_eq!(peers.runc(line).ok(), peers.pinfold(line).ok());
+    peers.tidy();
+}
+
+#[test]
 fn spec_writes_what_runc_writes() {
     let peers = Peers::new();
     for option in ["", "--rootless"] {
@@ -356,12 +387,7 @@ fn shape(value: &Value) -> Value {
 fn json_has_runcs_keys_in_runcs_order() {
     let peers = Peers::new();
     peers.bundle("sleeper", "sleep 100");
-    for who in ["runc", "pinfold"] {
-        let path = peers.dir.join(&format!("{who}-bundles/sleeper/config.json"));
-        let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        config["annotations"] = json!({"b": "2", "a": "1"});
-        fs::write(&path, config.to_string()).unwrap();
-    }
+    peers.edit("sleeper", |config, _| config["annotations"] = json!({"b": "2", "a": "1"}));
     peers.agree(&[("create -b %/sleeper @", 0, Empty, "")]);
     for line in ["state @", "list -f json"] {
         let told = [peers.runc(line), peers.pinfold(line)];

@@ -494,6 +494,38 @@ fn exec_and_update_are_judged_too() {
     host.pinfold(&["delete", "--force", &id]).ok();
 }
 
+/// What `exec --cap` adds to the ambient set alone is more than the container has, as in any other set.
+#[test]
+fn an_ambient_capability_of_exec_is_judged() {
+    let policy = ALLOWING.replace("inheritable = []", "inheritable = [\"CAP_KILL\"]");
+    let host = Host::new(&policy);
+    let mut bundle = host.bundle("b", "sleep 30");
+    bundle.edit(|config| {
+        config["process"]["rlimits"] = json!([]);
+        config["process"]["capabilities"]["inheritable"] = json!(["CAP_KILL"]);
+        config["process"]["capabilities"]["ambient"] = json!([]);
+    });
+    let id = host.dir.id("c");
+    host.pinfold(&["run", "--detach", "--bundle", bundle.path.to_str().unwrap(), &id]).ok();
+    let exec = ["exec", "--cap", "CAP_KILL", &id, "/bin/grep", "CapAmb", "/proc/self/status"];
+    let refused = |rule: &str| {
+        let ran = host.pinfold(&exec);
+        assert!(
+            ran.status.code() != Some(0) && ran.err.contains(&format!("(rule {rule}, ")),
+            "{rule}: {ran:?}"
+        );
+    };
+    refused("exec.capabilities");
+    let allowed = format!("{policy}\n[exec]\ncapabilities = [\"CAP_KILL\"]\n");
+    host.policy(&allowed);
+    assert_eq!(host.pinfold(&exec).ok(), "CapAmb:\t0000000000000020\n");
+    host.policy(
+        &allowed.replace("ambient = [\"CAP_AUDIT_WRITE\", \"CAP_KILL\",", "ambient = [\"CAP_AUDIT_WRITE\","),
+    );
+    refused("capabilities.ambient");
+    host.pinfold(&["delete", "--force", &id]).ok();
+}
+
 #[test]
 fn options_of_a_launch_are_judged() {
     let host = Host::new(ALLOWING);

@@ -244,7 +244,8 @@ fn number(asked: &crate::types::Principal) -> Result<u32> {
     }
 }
 
-/// `--cap` adds to bounding, effective and permitted, and to ambient for a user other than root.
+/// `--cap` adds to bounding, effective and permitted, and to ambient what is inheritable, as runc does: the kernel
+/// raises nothing else there (capabilities(7)).
 fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -> Result<()> {
     use std::str::FromStr;
     if args.cap.is_empty() {
@@ -271,7 +272,10 @@ fn add_capabilities(process: &mut oci_spec::runtime::Process, args: &ExecArgs) -
         Some(set)
     };
     let sets = (with(caps.bounding()), with(caps.effective()), with(caps.permitted()));
-    caps.set_bounding(sets.0).set_effective(sets.1).set_permitted(sets.2);
+    let inheritable = caps.inheritable().clone().unwrap_or_default();
+    let mut ambient = caps.ambient().clone().unwrap_or_default();
+    ambient.extend(added.intersection(&inheritable).copied());
+    caps.set_bounding(sets.0).set_effective(sets.1).set_permitted(sets.2).set_ambient(Some(ambient));
     process.set_capabilities(Some(caps));
     Ok(())
 }
