@@ -38,8 +38,8 @@ pub(super) fn number(group: &Dir, file: &str) -> Result<u64> {
     text.trim().parse().or(Err(Error::setup("does not hold a number").object(group.file(file))))
 }
 
-/// A group that is idle refuses a weight (EINVAL), so the weight goes first when it becomes
-/// idle and last when it ceases to be.
+/// A group that is idle has no weight and refuses one (EINVAL), whatever it was before: what is to be idle gets none,
+/// and what ceases to be gets its own afterwards.
 pub(super) fn idle_and_weight(
     group: &Dir,
     idle: Option<bool>,
@@ -54,7 +54,7 @@ pub(super) fn idle_and_weight(
     };
     match idle {
         None => set_weight(),
-        Some(true) => set_weight().and_then(|()| set_idle(true)),
+        Some(true) => set_idle(true),
         Some(false) => set_idle(false).and_then(|()| set_weight()),
     }
 }

@@ -67,7 +67,9 @@ fn v1_files() {
             json!({"cpu": {"realtimeRuntime": 5, "realtimePeriod": 10}}),
             &[("cpu.rt_runtime_us", "5"), ("cpu.rt_period_us", "10")],
         ),
-        (json!({"cpu": {"shares": 512, "idle": 1}}), &[("cpu.shares", "512"), ("cpu.idle", "1")]),
+        // A group that is idle refuses a weight.
+        (json!({"cpu": {"shares": 512, "idle": 1}}), &[("cpu.shares", ""), ("cpu.idle", "1")]),
+        (json!({"cpu": {"shares": 512, "idle": 0}}), &[("cpu.shares", "512"), ("cpu.idle", "0")]),
         (
             json!({"cpu": {"quota": 1000, "period": 5000, "burst": 500}}),
             &[("cpu.cfs_quota_us", "1000"), ("cpu.cfs_period_us", "5000"), ("cpu.cfs_burst_us", "500")],
@@ -107,7 +109,16 @@ fn v2_files() {
             json!({"cpu": {"quota": 1000, "period": 5000, "burst": 500}}),
             &[("cpu.max", "1000 5000"), ("cpu.max.burst", "500")],
         ),
-        (json!({"cpu": {"shares": 1024, "idle": 1}}), &[("cpu.weight", "100"), ("cpu.idle", "1")]),
+        (json!({"cpu": {"shares": 1024, "idle": 1}}), &[("cpu.weight", ""), ("cpu.idle", "1")]),
+        (json!({"cpu": {"shares": 1024, "idle": 0}}), &[("cpu.weight", "100"), ("cpu.idle", "0")]),
+        (
+            json!({"cpu": {"shares": 1024}, "unified": {"cpu.idle": "1"}}),
+            &[("cpu.weight", ""), ("cpu.idle", "1")],
+        ),
+        (
+            json!({"cpu": {"shares": 1024}, "unified": {"cpu.idle": "0"}}),
+            &[("cpu.weight", "100"), ("cpu.idle", "0")],
+        ),
         (json!({"pids": {"limit": -1}}), &[("pids.max", "max")]),
     ] {
         let (names, wanted): (Vec<_>, Vec<_>) = files.iter().copied().unzip();

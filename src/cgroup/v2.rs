@@ -106,7 +106,7 @@ fn cpu(group: &Dir, limits: &Limits) -> Result<()> {
         return Err(rules::only_v1(&format!("{CPU}/{name}")));
     }
     let weight = limits.cpu_weight.or(limits.cpu_shares.map(super::oci::weight_of_shares));
-    rules::idle_and_weight(group, limits.cpu_idle, "cpu.weight", weight)?;
+    rules::idle_and_weight(group, idle(limits), "cpu.weight", weight)?;
     let bandwidth = cpu_max(group, limits)?;
     let write_max = || match &bandwidth {
         Some(value) => set(group, "cpu.max", value, format!("{CPU}/quota")),
@@ -118,6 +118,16 @@ fn cpu(group: &Dir, limits: &Limits) -> Result<()> {
     match write_max() {
         Err(error) if error.errno() == Some(Errno::EINVAL) => write_burst().and_then(|()| write_max()),
         result => result.and_then(|()| write_burst()),
+    }
+}
+
+/// Also by the file's own name, which is written last, or again.
+fn idle(limits: &Limits) -> Option<bool> {
+    let named = limits.unified.iter().find(|(file, _)| file == "cpu.idle");
+    match named.map(|(_, value)| value.trim()) {
+        Some("0") => Some(false),
+        Some("1") => Some(true),
+        _ => limits.cpu_idle,
     }
 }
 

@@ -115,6 +115,8 @@ pub fn cpu_settings_move_both_ways(hierarchies: &Hierarchies) {
     assert!(["200", "2048"].contains(&read("cpu.weight", "cpu.shares").as_str()));
     group.update(&Limits { cpu_weight: Some(50), cpu_idle: Some(true), ..none() }).unwrap();
     assert_eq!(read("cpu.idle", "cpu.idle"), "1");
+    // It is idle already, and refuses the weight that its configuration still has.
+    group.update(&Limits { cpu_weight: Some(50), cpu_idle: Some(true), ..none() }).unwrap();
     group.update(&Limits { cpu_weight: Some(60), cpu_idle: Some(false), ..none() }).unwrap();
     assert_eq!(read("cpu.idle", "cpu.idle"), "0");
 }
