@@ -332,6 +332,23 @@ fn run_and_exec_pass_the_programs_end_through() {
 }
 
 #[test]
+fn a_program_that_cannot_be_executed_has_runcs_code() {
+    let peers = Peers::new();
+    peers.bundle("missing", "");
+    peers.edit("missing", |config, _| config["process"]["args"] = json!(["/missing"]));
+    peers.bundle("interpreter", "");
+    peers.edit("interpreter", |config, rootfs| {
+        config["process"]["args"] = json!(["/bin/script"]);
+        support::executable(rootfs.join("bin/script"), "#!/no/such/interpreter\n");
+    });
+    peers.agree(&[
+        ("run -b %/missing @", 1, Empty, "exec: \"/missing\": stat /missing: no such file or directory"),
+        ("run -b %/interpreter @", 255, Empty, "o such file or directory"),
+    ]);
+    peers.tidy();
+}
+
+#[test]
 fn exec_adds_to_the_ambient_set_what_is_inheritable() {
     let peers = Peers::new();
     peers.bundle("inheriting", "sleep 100");

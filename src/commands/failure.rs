@@ -1,7 +1,7 @@
 //! How a failure is told: one line with the word `error`, a hint, and an exit code.
 //!
 //! Callers of runc look for that word on stderr. The OCI verbs have runc's exit codes, which
-//! leave the program's own code unmistakable: 255 for `exec`, 1 for the rest.
+//! leave the program's own code unmistakable: 255 for `exec`, and for `run` where execve(2) itself fails, 1 for the rest.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 
 use crate::cli::{self, Cli, Verb};
 use crate::error::{Error, ExitCode, in_a_line};
+use crate::plan::Step;
 
 /// Prints the failure of a verb to stderr and into `--log`, and gives its exit code.
 pub fn of_verb(cli: &Cli, error: &Error) -> ExitCode {
@@ -24,6 +25,8 @@ pub fn of_verb(cli: &Cli, error: &Error) -> ExitCode {
 fn exit_code(verb: &Verb, error: &Error) -> ExitCode {
     match verb {
         Verb::Sandbox(_) | Verb::Explain(_) | Verb::Policy(_) => error.exit_code(),
+        // runc's first process says so then, and ends with this code; what is missing it knows before.
+        Verb::Run(run) if !run.detach && error.step_name() == Some(Step::Exec.name()) => ExitCode(255),
         _ => code(verb.name()),
     }
 }
@@ -102,6 +105,16 @@ mod tests {
             [("run c", 1), ("exec c true", 255), ("state c", 1), ("sandbox true", 120), ("explain", 120)];
         for (line, code) in rows {
             assert_eq!(exit_code(&cli(&format!("pinfold {line}")), &error), ExitCode(code), "{line}");
+        }
+        for (line, step, code) in [
+            ("run c", "exec", 255),
+            ("run c", "find_program", 1),
+            ("run -d c", "exec", 1),
+            ("start c", "exec", 1),
+            ("exec c true", "exec", 255),
+        ] {
+            let error = Error::new(Kind::ExecNotFound, "no").step(step);
+            assert_eq!(exit_code(&cli(&format!("pinfold {line}")), &error), ExitCode(code), "{line} {step}");
         }
     }
 
