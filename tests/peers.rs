@@ -459,6 +459,8 @@ fn the_log_has_runcs_lines() {
     let peers = Peers::new();
     let lines = |who: &str, ran: &dyn Fn(&str) -> Ran, format: &str| -> Vec<String> {
         let log = peers.dir.text(&format!("{who}-{format}.log"));
+        assert_eq!(ran(&format!("--log {log} --log-format {format} list")).code(), 0);
+        assert_eq!(fs::read_to_string(&log).unwrap(), "", "{who}");
         assert_eq!(ran(&format!("--log {log} --log-format {format} state @")).code(), 1);
         assert_eq!(ran(&format!("--log {log} --log-format {format} delete -f @")).code(), 0);
         fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()

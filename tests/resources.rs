@@ -126,7 +126,7 @@ fn a_limit_below_the_usage_is_refused_when_the_configuration_says_so() {
     let usage = || container.file("memory.usage_in_bytes", "memory.current").parse::<u64>().unwrap();
     await_that("it holds 8 MiB", || usage() > 8 * MIB);
     let ran = container.update(&["--memory", "4M"]);
-    assert!(ran.code() == 1 && ran.err.contains("checkBeforeUpdate"), "{ran:?}");
+    assert!(ran.code() == 1 && ran.err.contains("rejecting memory limit"), "{ran:?}");
     assert_eq!(container.memory(), (64 * MIB).to_string());
     container.update(&["--memory", "48M"]).ok();
     assert_eq!(container.memory(), (48 * MIB).to_string());

@@ -117,9 +117,8 @@ impl Cgroup {
             return Err(Error::internal("limits belong to the container's group").object(&self.path));
         }
         if self.mode != Mode::Unified && !limits.unified.is_empty() {
-            return Err(
-                Error::setup("needs a machine with cgroup v2 alone").field("/linux/resources/unified")
-            );
+            return Err(Error::setup("invalid configuration: needs a machine with cgroup v2 alone")
+                .field("/linux/resources/unified"));
         }
         if let Some(group) = &self.unified {
             let mut needed = enable::needed(limits);

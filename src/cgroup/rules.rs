@@ -26,7 +26,8 @@ pub(super) fn check_usage(group: &Dir, file: &str, max: Option<Amount>) -> Resul
     let Some(Amount::Value(max)) = max else { return Ok(()) };
     let usage = number(group, file)?;
     if usage > max {
-        let text = format!("{max} is below the current usage of {usage} bytes, and checkBeforeUpdate is set");
+        let text =
+            format!("rejecting memory limit {max}, below the usage of {usage}: checkBeforeUpdate is set");
         return Err(Error::setup(text).field("/linux/resources/memory/limit").object(group));
     }
     Ok(())

@@ -104,7 +104,7 @@ impl Cgroup {
     fn check_known(&self, asked: &[Below]) -> Result<()> {
         let mut names = asked.iter().flat_map(|below| &below.controllers);
         match names.find(|name| self.legacy_dir(name).is_none()) {
-            Some(name) => Err(Error::usage(format!("no hierarchy of v1 has the controller {name}"))),
+            Some(name) => Err(Error::usage(format!("unknown controller {name}: no hierarchy of v1 has it"))),
             None => Ok(()),
         }
     }

@@ -162,8 +162,9 @@ fn drop_unreachable_ambient(value: &mut Value, warnings: &mut Vec<String>) {
         // What is no name at all is told as such when it is parsed.
         let reachable = !name.is_string() || permitted.contains(name) && inheritable.contains(name);
         if !reachable {
+            let name = name.as_str().unwrap_or_default();
             warnings.push(format!(
-                "/process/capabilities/ambient: {name} is not both permitted and inheritable, left out"
+                "/process/capabilities/ambient: can't raise ambient capability {name}: not both permitted and inheritable, left out"
             ));
         }
         reachable
@@ -276,7 +277,9 @@ mod tests {
         let (spec, warnings) = parse(text.as_bytes()).unwrap();
         assert_eq!(
             warnings,
-            ["/process/capabilities/ambient: \"CAP_CHOWN\" is not both permitted and inheritable, left out"]
+            [
+                "/process/capabilities/ambient: can't raise ambient capability CAP_CHOWN: not both permitted and inheritable, left out"
+            ]
         );
         let capabilities = spec.process().clone().unwrap().capabilities().clone().unwrap();
         assert_eq!(capabilities.ambient().as_ref().unwrap().len(), 1);

@@ -1,5 +1,5 @@
 //! `--log FILE --log-format text|json`: where callers of an OCI runtime read why it failed.
-//! A success writes nothing.
+//! A success writes nothing, but the file is there, as runc's is.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -26,9 +26,12 @@ pub fn failure(global: &Global, error: &Error) -> Result<()> {
     }
 }
 
-/// From here on warnings go into the log, as runc's do.
+/// From here on warnings go into the log, as runc's do. One that cannot be opened is told and ends nothing: no verb rests on it.
 pub fn takes_warnings(global: &Global) {
     if let Some(path) = global.log.clone() {
+        if let Err(error) = append(path.as_path(), "") {
+            crate::error::warn(format_args!("{error}"));
+        }
         let format = global.log_format;
         let log = move |text: &str| append(path.as_path(), &line(format, "warning", text, &rfc3339::now()));
         crate::error::warnings_to(Box::new(log));

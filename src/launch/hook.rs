@@ -4,7 +4,6 @@
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 
 use crate::child::{HookRun, run_hook};
 use crate::error::{Call, Context, Error, Kind, Result};
@@ -113,10 +112,7 @@ fn reason(end: &HookEnd, path: &str, timeout_ms: Option<u64>) -> String {
     let said = format!("stdout: {}, stderr: {}", end.out, end.err);
     match end.how {
         How::Exited(code) => format!("exit status {code}, {said}"),
-        How::Signaled(signal) => {
-            let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |name| name.to_string());
-            format!("signal: {name}, {said}")
-        }
+        How::Signaled(signal) => format!("signal: {}, {said}", signal_text(signal)),
         How::TimedOut => {
             let time = timeout_ms.map_or_else(String::new, |ms| format!(" of {}.0s", ms / 1000));
             format!("hook ran past specified timeout{time}, {said}")
@@ -124,6 +120,37 @@ fn reason(end: &HookEnd, path: &str, timeout_ms: Option<u64>) -> String {
         How::Interrupted => "the launch was ended while it ran".to_owned(),
         How::NotExecuted(errno) => format!("fork/exec {path}: {} ({errno:?})", errno.desc()),
     }
+}
+
+/// Go's words for the signals that end a process (syscall/zerrors_linux_amd64.go): callers of runc match them.
+fn signal_text(signal: i32) -> String {
+    let known = match signal {
+        libc::SIGHUP => "hangup",
+        libc::SIGINT => "interrupt",
+        libc::SIGQUIT => "quit",
+        libc::SIGILL => "illegal instruction",
+        libc::SIGTRAP => "trace/breakpoint trap",
+        libc::SIGABRT => "aborted",
+        libc::SIGBUS => "bus error",
+        libc::SIGFPE => "floating point exception",
+        libc::SIGKILL => "killed",
+        libc::SIGUSR1 => "user defined signal 1",
+        libc::SIGSEGV => "segmentation fault",
+        libc::SIGUSR2 => "user defined signal 2",
+        libc::SIGPIPE => "broken pipe",
+        libc::SIGALRM => "alarm clock",
+        libc::SIGTERM => "terminated",
+        libc::SIGSTKFLT => "stack fault",
+        libc::SIGXCPU => "CPU time limit exceeded",
+        libc::SIGXFSZ => "file size limit exceeded",
+        libc::SIGVTALRM => "virtual timer expired",
+        libc::SIGPROF => "profiling timer expired",
+        libc::SIGIO => "I/O possible",
+        libc::SIGPWR => "power failure",
+        libc::SIGSYS => "bad system call",
+        other => return format!("signal {other}"),
+    };
+    known.to_owned()
 }
 
 #[cfg(test)]
@@ -139,7 +166,9 @@ mod tests {
         };
         for (how, text) in [
             (How::Exited(3), "exit status 3, stdout: o, stderr: e"),
-            (How::Signaled(9), "signal: SIGKILL, stdout: o, stderr: e"),
+            (How::Signaled(libc::SIGKILL), "signal: killed, stdout: o, stderr: e"),
+            (How::Signaled(libc::SIGSYS), "signal: bad system call, stdout: o, stderr: e"),
+            (How::Signaled(40), "signal: signal 40, stdout: o, stderr: e"),
             (How::TimedOut, "hook ran past specified timeout of 2.0s, stdout: o, stderr: e"),
             (How::NotExecuted(Errno::ENOENT), "fork/exec /bin/h: No such file or directory (ENOENT)"),
         ] {

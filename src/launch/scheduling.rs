@@ -80,7 +80,15 @@ pub(super) fn last(plan: &Plan, pid: i32) -> Result<()> {
 
 fn set_attr(pid: i32, attr: &SchedAttr) -> Result<()> {
     sched::sched_setattr(pid, attr).map_err(|errno| {
-        let error = Error::call("sched_setattr", errno).field(SCHEDULER);
+        let refused = match (errno, attr.policy) {
+            // runc's words.
+            (Errno::EPERM, sched::SCHED_DEADLINE) if lacks_a_cpu(pid) => Error::setup(format!(
+                "process scheduler can't be used together with AllowedCPUs: sched_setattr: {} ({errno:?})",
+                errno.desc()
+            )),
+            _ => Error::call("sched_setattr", errno),
+        };
+        let error = refused.field(SCHEDULER);
         match (errno, attr.policy) {
             (Errno::EINVAL, SCHED_ISO) => error.hint("no kernel has SCHED_ISO: its number is only reserved"),
             (Errno::EPERM, _) => error.hint("real-time policies, deadlines and negative nice values need CAP_SYS_NICE on the host; a deadline all CPUs; and a real-time policy its group's share of the time, where a v1 hierarchy divides it (resources.cpu.realtimeRuntime)"),
@@ -88,6 +96,18 @@ fn set_attr(pid: i32, attr: &SchedAttr) -> Result<()> {
             _ => error,
         }
     })
+}
+
+/// Whether a CPU of this machine is kept from it; no where that cannot be told, as it is for a message alone.
+fn lacks_a_cpu(pid: i32) -> bool {
+    use nix::unistd::{SysconfVar, sysconf};
+    let mut cpus = vec![0; CPU_WORDS];
+    let had = sched::sched_getaffinity(pid, &mut cpus)
+        .map(|()| cpus.iter().map(|word| word.count_ones()).sum::<u32>());
+    match (had, sysconf(SysconfVar::_NPROCESSORS_ONLN)) {
+        (Ok(had), Ok(Some(online))) => i64::from(had) < online,
+        _ => false,
+    }
 }
 
 fn compare(scheduling: &Scheduling, pid: i32) -> Result<()> {

@@ -14,7 +14,7 @@ fn a_failure_ends_the_launch_and_the_poststop_hooks_run() {
             json!({"path": "/bin/sh", "args": ["sh", "-c", "echo to out; echo to err >&2; exit 3"]}),
             "exit status 3, stdout: to out, stderr: to err",
         ),
-        (json!({"path": "/bin/sh", "args": ["sh", "-c", "kill -9 $$"]}), "signal: SIGKILL"),
+        (json!({"path": "/bin/sh", "args": ["sh", "-c", "kill -9 $$"]}), "signal: killed"),
         (json!({"path": "/no/such/hook"}), "No such file or directory"),
         (long, "hook ran past specified timeout"),
     ];
