@@ -351,6 +351,8 @@ fn a_process_comes_from_a_descriptor_of_the_callers() {
     for name in ["/dev/stdin", "/dev/fd/0", "/dev/fd/7", "/proc/self/fd/7"] {
         assert_eq!(exec(name).ok(), "read\n", "{name}");
     }
+    let ran = dir.pinfold(&["--log", "/dev/stdout", "--log-format", "json", "start", "none"]);
+    assert!(ran.out.contains("\"level\":\"error\"") && ran.out.ends_with("}\n"), "{ran:?}");
     for number in (3..7).chain(8..10) {
         let ran = exec(&format!("/dev/fd/{number}"));
         assert!(ran.code() == 255 && ran.err.contains("EBADF"), "{number}: {ran:?}");

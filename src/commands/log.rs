@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::Mode;
 
-use super::caller;
+use super::{caller, text_file};
 use crate::cli::{Global, LogFormat};
 use crate::error::{Call, Context, Error, Result};
 use crate::state::rfc3339;
@@ -44,6 +44,10 @@ pub fn warnings<'a>(warnings: impl Iterator<Item = &'a String>) {
 }
 
 fn append(path: &Path, line: &str) -> Result<()> {
+    if let Some(number) = text_file::descriptor(path) {
+        let inherited = sys::file::inherited(number).call("fcntl").on(path.display()).at("--log")?;
+        return sys::file::write_all(inherited, line.as_bytes()).call("write").on(path.display()).at("--log");
+    }
     let how = OpenHow::new()
         .flags(
             OFlag::O_WRONLY
