@@ -119,6 +119,7 @@ fn main() {
         assert_eq!(counter.load(Ordering::SeqCst), 0, "{name}: the child used the heap");
         println!("test {name} ... ok");
     }
+    assert!(directory.join("rootfs/led-to/none/place").is_dir(), "no link was followed to what is missing");
     std::fs::remove_dir_all(&directory).unwrap();
     let passed = LAUNCHES.len() + 1;
     println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
@@ -155,6 +156,10 @@ fn make_bundle(directory: &Path) {
     let bin = directory.join("rootfs/bin");
     std::fs::create_dir_all(&bin).unwrap();
     std::fs::copy("/bin/busybox", bin.join("true")).unwrap();
+    let led = directory.join("rootfs/led");
+    // There already, where this program was executed again.
+    std::fs::remove_file(&led).ok();
+    std::os::unix::fs::symlink("/bin/../../led-to/none", led).unwrap();
     let namespaces = ["pid", "ipc", "uts", "mount", "network", "cgroup", "time"];
     let namespaces = namespaces.map(|name| serde_json::json!({ "type": name }));
     let mut config = serde_json::json!({
@@ -173,6 +178,7 @@ fn make_bundle(directory: &Path) {
             {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666"]},
             {"destination": "/deep/er/place", "type": "bind", "source": "rootfs", "options": ["rbind", "ro", "rprivate"]},
             {"destination": "/bin", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]},
+            {"destination": "/led/place", "type": "tmpfs", "source": "tmpfs"},
             {"destination": "/deep/er/place", "type": "none", "source": "none", "options": ["remount", "bind", "nosuid"]}
         ],
         "linux": {

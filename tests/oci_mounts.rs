@@ -4,11 +4,16 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use nix::fcntl::RenameFlags;
 use serde_json::{Value, json};
-use support::{Bundle, Dir, in_own_mounts};
+use support::{Bundle, DEADLINE, Dir, count, in_own_mounts};
 
 /// A bundle whose root can be written and that runs a script.
 #[track_caller]
@@ -614,5 +619,224 @@ fn owners_are_shown_through_each_range_of_a_map() {
     let expected = "/explicit/a 5000:6000\n/explicit/b 5001:6001\n/explicit/c 9:8\n/explicit/sub 0:0\n\
                     /explicit/sub/x 1000:2000\n/all/sub/x 5000:6000\n";
     assert_eq!(ran.ok(), expected);
+    dir.assert_nothing_left();
+}
+
+/// A root with links, a mount at a place behind them, and where that has to be.
+struct Led {
+    links: &'static [(&'static str, &'static str)],
+    destination: &'static str,
+    source: &'static str,
+    leads: &'static str,
+}
+
+const LED: &[Led] = &[
+    Led {
+        links: &[("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")],
+        destination: "/etc/resolv.conf",
+        source: "file",
+        leads: "/run/systemd/resolve/stub-resolv.conf",
+    },
+    Led { links: &[("data", "/nowhere")], destination: "/data/sub", source: "tmpfs", leads: "/nowhere/sub" },
+    Led {
+        links: &[("jump", "/tmp/a/b"), ("etc/hosts", "/jump/c/hosts")],
+        destination: "/etc/hosts",
+        source: "file",
+        leads: "/tmp/a/b/c/hosts",
+    },
+    Led {
+        links: &[("etc/hosts", "/tmp/hosts")],
+        destination: "/etc/hosts",
+        source: "directory",
+        leads: "/tmp/hosts",
+    },
+    Led {
+        links: &[("etc/hosts", "/tmp/hosts")],
+        destination: "/etc/hosts",
+        source: "file",
+        leads: "/tmp/hosts",
+    },
+    Led {
+        links: &[("one", "two/x"), ("two", "tmp/../three"), ("three", "./four/")],
+        destination: "/one/y",
+        source: "tmpfs",
+        leads: "/four/x/y",
+    },
+    // Both lead to the same place of the host, and to one below the root.
+    Led { links: &[("out", "OUTSIDE/x")], destination: "/out", source: "file", leads: "OUTSIDE/x" },
+    Led {
+        links: &[("tmp/out", "../../../../../../../../../../../../../../..OUTSIDE")],
+        destination: "/tmp/out/x/y",
+        source: "tmpfs",
+        leads: "OUTSIDE/x/y",
+    },
+];
+
+impl Led {
+    fn bundle(&self, dir: &Dir, outside: &str) -> Bundle {
+        let mut bundle = bundle(dir, "bundle", LOOK);
+        for (place, text) in self.links {
+            symlink(text.replace("OUTSIDE", outside), bundle.rootfs().join(place)).unwrap();
+        }
+        bundle.mount(match self.source {
+            "tmpfs" => mount(self.destination, "tmpfs", "tmpfs", &[]),
+            source => mount(self.destination, "none", &dir.text(source), &["bind"]),
+        });
+        bundle
+    }
+}
+
+/// Names below a directory, of links as well.
+fn names(below: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(below).unwrap().map(|entry| entry.unwrap());
+    let each = entries.flat_map(|entry| {
+        let further =
+            if entry.file_type().unwrap().is_dir() { names(&entry.path()) } else { BTreeSet::new() };
+        further.into_iter().chain([entry.path()])
+    });
+    each.collect()
+}
+
+#[test]
+fn a_mount_point_behind_links_to_nothing_is_made_inside() {
+    let dir = Dir::new();
+    let outside = dir.mkdir("outside").display().to_string();
+    dir.mkdir("directory");
+    dir.write("file", "");
+    for led in LED {
+        let bundle = led.bundle(&dir, &outside);
+        let (leads, before) = (led.leads.replace("OUTSIDE", &outside), names(&bundle.rootfs()));
+        // The second time all is there.
+        for _ in 0..2 {
+            let ran = bundle.run(&dir, &dir.id("led"));
+            at(&mountinfo(ran.ok()), &leads);
+        }
+        let made: BTreeSet<_> = names(&bundle.rootfs()).difference(&before).cloned().collect();
+        let mut expected: BTreeSet<_> = Path::new(&leads)
+            .ancestors()
+            .map(|place| bundle.rootfs().join(place.strip_prefix("/").unwrap()))
+            .collect();
+        expected.retain(|place| !before.contains(place) && *place != bundle.rootfs().join(""));
+        assert_eq!(made, expected, "{}", led.destination);
+        assert_eq!(fs::metadata(made.last().unwrap()).unwrap().is_file(), led.source == "file");
+        for (place, _) in led.links {
+            assert!(fs::symlink_metadata(bundle.rootfs().join(place)).unwrap().is_symlink(), "{place}");
+        }
+        assert_eq!(names(Path::new(&outside)), BTreeSet::new(), "{}", led.destination);
+        fs::remove_dir_all(&bundle.path).unwrap();
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn links_that_lead_to_no_place_are_an_error_and_nothing_is_made() {
+    let dir = Dir::new();
+    for (text, destination, words) in [
+        ("link", "/link", "(ELOOP)"),
+        ("/link/x", "/link/y", "(ELOOP)"),
+        // Nothing would come that way to what is made.
+        ("none/../link", "/link", "(ENOENT)"),
+        ("/none/..", "/link", "(ENOENT)"),
+        ("none/../tmp/x", "/link/y", "(ENOENT)"),
+        ("/proc/self/none", "/link", "(ELOOP)"),
+        ("/proc/self/root/none", "/link", "(ELOOP)"),
+        ("/proc/self/cwd/none", "/link/x", "(ELOOP)"),
+        ("/proc/none", "/link/x", "(ENOENT)"),
+        ("/bin/cat/x", "/link", "(ENOTDIR)"),
+    ] {
+        let mut bundle = bundle(&dir, "bundle", LOOK);
+        symlink(text, bundle.rootfs().join("link")).unwrap();
+        bundle.mount(mount(destination, "tmpfs", "tmpfs", &[]));
+        bundle.run(&dir, &dir.id("none"));
+        let before = names(&bundle.rootfs());
+        let ran = bundle.run(&dir, &dir.id("none"));
+        assert!(
+            ran.code() == 1 && ran.err.contains(words) && ran.err.contains("/mounts/7"),
+            "{text}: {ran:?}"
+        );
+        assert_eq!(names(&bundle.rootfs()), before, "{text}");
+        assert!(fs::symlink_metadata(bundle.rootfs().join("none")).is_err(), "{text}");
+        fs::remove_dir_all(&bundle.path).unwrap();
+    }
+    // As many as the kernel follows, and one more.
+    for (links, code) in [(40, 0), (41, 1)] {
+        let mut bundle = bundle(&dir, "bundle", LOOK);
+        for link in 0..links {
+            symlink(format!("l{}", link + 1), bundle.rootfs().join(format!("l{link}"))).unwrap();
+        }
+        bundle.mount(mount("/l0", "tmpfs", "tmpfs", &[]));
+        let ran = bundle.run(&dir, &dir.id("none"));
+        assert_eq!(ran.code(), code, "{ran:?}");
+        assert_eq!(fs::symlink_metadata(bundle.rootfs().join(format!("l{links}"))).is_ok(), code == 0);
+        fs::remove_dir_all(&bundle.path).unwrap();
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn what_links_lead_to_is_made_in_an_overlay_and_not_in_a_root_that_is_read_only() {
+    let dir = Dir::new();
+    let bundle = LED[0].bundle(&dir, "");
+    dir.write("file", "");
+    let rootfs = bundle.rootfs().display().to_string();
+    let script = |prepare: &str| {
+        format!("{prepare}\nexec $PINFOLD --root $ROOT run -b {} {}", bundle.text(), dir.id("kinds"))
+    };
+    let ran = in_own_mounts(
+        &dir,
+        &script(&format!("mount --bind {rootfs} {rootfs}; mount -o remount,bind,ro {rootfs}")),
+    );
+    assert!(ran.code() == 1 && ran.err.contains("(EROFS)") && ran.err.contains("/mounts/7"), "{ran:?}");
+    assert!(fs::symlink_metadata(bundle.rootfs().join("run")).is_err());
+    let overlay = format!(
+        "mkdir upper; mount -t tmpfs none upper; mkdir upper/u upper/w
+         mount -t overlay -o lowerdir={rootfs},upperdir=upper/u,workdir=upper/w none {rootfs}"
+    );
+    let ran = in_own_mounts(&dir, &script(&overlay));
+    at(&mountinfo(ran.ok()), LED[0].leads);
+    assert!(fs::symlink_metadata(bundle.rootfs().join("run")).is_err());
+    dir.assert_nothing_left();
+}
+
+/// Whoever can write what is mounted swaps a directory on the way for a link while it is walked.
+#[test]
+fn a_swap_behind_links_to_nothing_leads_nowhere() {
+    let dir = Dir::new();
+    let (outside, shared) = (dir.mkdir("outside"), dir.mkdir("shared"));
+    let up = format!("{}{}", "../".repeat(20), outside.strip_prefix("/").unwrap().display());
+    for (number, text) in [outside.to_str().unwrap(), &up, "/proc/1/root", "../../none"].iter().enumerate() {
+        fs::create_dir_all(shared.join("way")).unwrap();
+        symlink(text, shared.join("link")).unwrap();
+        let mut bundle = bundle(&dir, &format!("b{number}"), LOOK);
+        symlink("/shared/way/none/x", bundle.rootfs().join("data")).unwrap();
+        bundle.mount(mount("/shared", "none", &dir.text("shared"), &["bind"]));
+        bundle.mount(mount("/data/y", "tmpfs", "tmpfs", &[]));
+        let (way, link) = (shared.join("way"), shared.join("link"));
+        let (over, began) = (AtomicBool::new(false), Instant::now());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (exchange, here) = (RenameFlags::RENAME_EXCHANGE, nix::fcntl::AT_FDCWD);
+                while !over.load(Ordering::Relaxed) && began.elapsed() < DEADLINE {
+                    nix::fcntl::renameat2(here, &way, here, &link, exchange).unwrap();
+                    // Other tests walk through `..`, which the kernel gives up beside renames without a pause.
+                    std::thread::sleep(Duration::from_micros(20));
+                }
+            });
+            let round = |_| {
+                let ran = bundle.run(&dir, &dir.id("swap"));
+                let escaped = names(&outside);
+                for directory in ["way", "link"] {
+                    fs::remove_dir_all(shared.join(directory).join("none")).ok();
+                }
+                (ran, escaped)
+            };
+            let rounds: Vec<_> = (0..20 * count()).map(round).collect();
+            over.store(true, Ordering::Relaxed);
+            for (ran, escaped) in rounds {
+                assert!([0, 1].contains(&ran.code()) && escaped.is_empty(), "{text}: {escaped:?} {ran:?}");
+            }
+        });
+        fs::remove_dir_all(&shared).unwrap();
+    }
     dir.assert_nothing_left();
 }

@@ -10,6 +10,7 @@ mod confine;
 mod console;
 mod copy_up;
 mod credentials;
+mod dangling;
 mod hook;
 pub use hook::{HookRun, run_hook};
 mod init;

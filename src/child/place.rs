@@ -1,6 +1,7 @@
 //! Finding and making places inside the new root, by descriptors only: openat2(2) with
 //! RESOLVE_IN_ROOT, one component at a time where something has to be made, and never
-//! through a link that stands where a directory was made.
+//! through a link that stands where a directory was made. What links name that lead to
+//! nothing is `dangling`'s.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::Done;
+use super::{Done, dangling};
 use crate::plan::{Made, Target, TargetKind};
 use crate::sys;
 
@@ -59,7 +60,7 @@ pub struct Place {
     pub found: bool,
 }
 
-/// The target, made when it is missing.
+/// The target, made when it is missing. A link that leads to nothing is no error: what it names is made.
 ///
 /// # Errors
 /// openat2(2), mkdirat(2); EEXIST: something else came to stand there.
@@ -68,14 +69,24 @@ pub fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Place, Errn
         Err(Errno::ENOENT) => {}
         other => return Ok(Place { fd: other?, found: true }),
     }
-    let (parent, name) = parent_of(root, target)?;
-    match target.kind {
-        TargetKind::Directory => make_one(parent.as_fd(), name, 0o755),
+    let made = parent_of(root, target).and_then(|(parent, name)| make_one(parent.as_fd(), name, target.kind));
+    match (made, target.kind) {
+        (Err(Errno::EEXIST), TargetKind::Directory | TargetKind::File) if target.follow => {
+            dangling::find_or_make(root, target)
+        }
+        (made, _) => made,
+    }
+}
+
+/// One component that is missing.
+pub(super) fn make_one(parent: BorrowedFd<'_>, name: &CStr, kind: TargetKind) -> Result<Place, Errno> {
+    match kind {
+        TargetKind::Directory => make_one_directory(parent, name, 0o755),
         TargetKind::File | TargetKind::Node { .. } => {
-            by_its_owner(parent.as_fd(), || make_file(parent.as_fd(), name, 0o644)).map(drop)
+            by_its_owner(parent, || make_file(parent, name, 0o644)).map(drop)
         }
     }?;
-    Ok(Place { fd: open_beneath(parent.as_fd(), name)?, found: false })
+    Ok(Place { fd: open_beneath(parent, name)?, found: false })
 }
 
 /// The directory that holds the target's last component, made where it is missing.
@@ -91,9 +102,8 @@ fn parent_of<'t>(root: BorrowedFd<'_>, target: &'t Target) -> Result<(OwnedFd, &
         };
         parent = match next {
             Err(Errno::ENOENT) => {
-                make_one(parent.as_fd(), name, 0o755)?;
                 made = true;
-                open_beneath(parent.as_fd(), name)?
+                make_one(parent.as_fd(), name, TargetKind::Directory)?.fd
             }
             other => other?,
         };
@@ -108,7 +118,7 @@ fn open_beneath(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     nix::fcntl::openat2(parent, name, how)
 }
 
-fn make_one(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Done {
+fn make_one_directory(parent: BorrowedFd<'_>, name: &CStr, mode: u32) -> Done {
     by_its_owner(parent, || nix::sys::stat::mkdirat(parent, name, Mode::from_bits_truncate(mode)))
 }
 
@@ -156,7 +166,7 @@ pub(super) fn make_directory(root: BorrowedFd<'_>, target: &Target, mode: u32) -
         other => return other.map(|_| ()),
     }
     let (parent, name) = parent_of(root, target)?;
-    make_one(parent.as_fd(), name, mode)
+    make_one_directory(parent.as_fd(), name, mode)
 }
 
 /// Makes one planned thing.
