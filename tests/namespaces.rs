@@ -285,6 +285,51 @@ fn exec_joins_it_too(dir: &Dir, bundle: &mut Bundle) {
     dir.pinfold(&["delete", "--force", &id]).ok();
 }
 
+/// Whether the configuration repeats them or not.
+#[test]
+fn idmap_without_maps_takes_those_of_the_joined_namespace() {
+    let dir = Dir::new();
+    let (user, _below) = user_namespace();
+    dir.mkdir("source");
+    for (name, uid, gid) in [("root", 0, 0), ("both", 1003, 1009), ("none", 1010, 999)] {
+        std::os::unix::fs::chown(dir.write(&format!("source/{name}"), ""), Some(uid), Some(gid)).unwrap();
+    }
+    let mut bundle = bundle(&dir, "bundle", "cd /m; stat -c '%n %u:%g' root both none");
+    std::os::unix::fs::chown(bundle.rootfs(), Some(200_000), Some(200_000)).unwrap();
+    let (mapped, plain) = (
+        "root 0:0\nboth 1003:1009\nnone 65534:999\n",
+        "root 65534:65534\nboth 65534:65534\nnone 65534:65534\n",
+    );
+    for (options, repeated, seen) in [
+        (&["bind", "idmap"][..], false, mapped),
+        (&["rbind", "ridmap"], false, mapped),
+        (&["bind", "idmap"], true, mapped),
+        (&["bind"], true, plain),
+    ] {
+        let before = bundle.config.clone();
+        bundle.edit(|config| {
+            config["linux"]["namespaces"] =
+                json!([{"type": "user", "path": user.path("user")}, {"type": "pid"}, {"type": "mount"}, {"type": "ipc"},
+                       {"type": "network"}, {"type": "uts"}]);
+            for key in ["uidMappings", "gidMappings"] {
+                config["linux"].as_object_mut().unwrap().remove(key);
+                if repeated {
+                    config["linux"][key] = json!([
+                        {"containerID": 0, "hostID": 200_000, "size": 1000},
+                        {"containerID": 1000, "hostID": 300_000, "size": 10},
+                    ]);
+                }
+            }
+        });
+        bundle.mount(
+            json!({"destination": "/m", "type": "none", "source": dir.text("source"), "options": options}),
+        );
+        assert_eq!(bundle.run(&dir, &dir.id("idmap")).ok(), seen, "{options:?} {repeated}");
+        bundle.edit(|config| *config = before);
+    }
+    dir.assert_nothing_left();
+}
+
 #[test]
 fn maps_beside_a_path_must_be_those_of_the_namespace() {
     let dir = Dir::new();

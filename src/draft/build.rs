@@ -45,11 +45,9 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
     let (program, warnings) = program.unzip();
     let user = program.as_ref().map(|program| (program.uid, program.gid));
     require_mount_namespace(new_namespaces, &join)?;
-    let sysctls = match linux.sysctl() {
-        Some(map) => sysctl::sysctls(map, own)?,
-        None => vec![],
-    };
-    let mut mounts = mounts::mounts(spec.mounts().as_deref(), extras, id_maps.as_ref(), user, facts.caller)?;
+    let sysctls = linux.sysctl().as_ref().map(|map| sysctl::sysctls(map, own)).transpose()?;
+    let ids = mounts::Ids::new((&id_maps, &joined_maps), &join, [user, facts.caller]);
+    let mut mounts = mounts::mounts(spec.mounts().as_deref(), extras, &ids)?;
     if extras.door == Door::Oci && (own_user_namespace || facts.rootless) {
         mounts::show_the_hosts(&mut mounts, own, facts);
     }
@@ -73,7 +71,7 @@ pub fn build(spec: &Spec, extras: &Extras, facts: &HostFacts) -> Result<Draft> {
         files: extras.files.clone(),
         hostname: name(spec.hostname().as_deref(), "/hostname", new_namespaces, &join)?,
         domainname: name(spec.domainname().as_deref(), "/domainname", new_namespaces, &join)?,
-        sysctls,
+        sysctls: sysctls.unwrap_or_default(),
         masked_paths: paths(linux.masked_paths().as_deref(), "/linux/maskedPaths")?,
         readonly_paths: paths(linux.readonly_paths().as_deref(), "/linux/readonlyPaths")?,
         personality: personality(&linux)?,

@@ -374,6 +374,15 @@ pub enum OwnerMap {
     SourceOwnerIs(u32, u32),
     /// These maps.
     Maps(IdMaps),
+    /// The maps of the user namespace that is joined, which only its file tells.
+    OfJoined,
+}
+
+impl OwnerMap {
+    /// Whether ids are shown as others by a map that the configuration chose.
+    pub fn is_chosen(&self) -> bool {
+        matches!(self, Self::Maps(_) | Self::OfJoined)
+    }
 }
 
 /// A device node.

@@ -4,29 +4,52 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 
-use super::{DraftMount, Extras, HostFacts, MountSource, OwnerMap, mount_options, namespaces};
+use super::{DraftMount, Extras, HostFacts, Join, MountSource, OwnerMap, mount_options, namespaces};
 use crate::error::{Context, Error, Result};
 use crate::plan::IdMaps;
-use crate::sys::clone::{CLONE_NEWCGROUP, CLONE_NEWNET};
+use crate::sys::clone::{CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWUSER};
+
+/// Whose ids the owners of sources are shown as.
+#[derive(Default)]
+pub(super) struct Ids<'a> {
+    /// Of the new user namespace.
+    pub maps: Option<&'a IdMaps>,
+    /// What `idmap` without maps means.
+    pub implied: Option<OwnerMap>,
+    /// The program's.
+    pub user: Option<(u32, u32)>,
+    /// Of who came by sudo.
+    pub caller: Option<(u32, u32)>,
+}
+
+impl<'a> Ids<'a> {
+    /// A user namespace that is joined has maps that only its file tells; those that are `said` are compared with it.
+    pub(super) fn new(
+        (maps, said): (&'a Option<IdMaps>, &Option<IdMaps>),
+        join: &[Join],
+        [user, caller]: [Option<(u32, u32)>; 2],
+    ) -> Self {
+        let joins = join.iter().any(|one| one.nstype == CLONE_NEWUSER);
+        let implied = match maps.as_ref().or(said.as_ref()) {
+            Some(maps) => Some(OwnerMap::Maps(maps.clone())),
+            None => joins.then_some(OwnerMap::OfJoined),
+        };
+        Self { maps: maps.as_ref(), implied, user, caller }
+    }
+}
 
 /// Reads all mounts, in their order.
-pub(super) fn mounts(
-    list: Option<&[Mount]>,
-    extras: &Extras,
-    maps: Option<&IdMaps>,
-    user: Option<(u32, u32)>,
-    caller: Option<(u32, u32)>,
-) -> Result<Vec<DraftMount>> {
+pub(super) fn mounts(list: Option<&[Mount]>, extras: &Extras, ids: &Ids<'_>) -> Result<Vec<DraftMount>> {
     let mut mounts = vec![];
     for (index, mount) in list.unwrap_or_default().iter().enumerate() {
         let field = format!("/mounts/{index}");
         let owner_mapped = extras.owner_mapped.contains(&index);
-        let mut draft = one(mount, &field, maps)
+        let mut draft = one(mount, &field, ids.implied.as_ref())
             .and_then(check_procfs)
             .map_err(|error| prefix_field(error, &field))
             .on(mount.destination().display())?;
         if let (true, MountSource::Bind { owner, .. }) = (owner_mapped, &mut draft.source) {
-            *owner = shown_as_user(maps, user, caller);
+            *owner = shown_as_user(ids);
         }
         draft.own = extras.own.contains(&index);
         if matches!(draft.source, MountSource::Present) && !draft.options.bind {
@@ -114,10 +137,10 @@ fn prefix_field(error: Error, field: &str) -> Error {
 /// The source's owner is shown as the sandbox user: its host id is what the container's
 /// map says of the user's id. For who came by sudo only what is their own is shown so: as the
 /// owner of what is somebody else's, the program could do more with it than they.
-fn shown_as_user(maps: Option<&IdMaps>, user: Option<(u32, u32)>, caller: Option<(u32, u32)>) -> OwnerMap {
-    let (Some(maps), Some((uid, gid))) = (maps, user) else { return OwnerMap::Keep };
+fn shown_as_user(ids: &Ids<'_>) -> OwnerMap {
+    let (Some(maps), Some((uid, gid))) = (ids.maps, ids.user) else { return OwnerMap::Keep };
     match (outside(&maps.uids, uid), outside(&maps.gids, gid)) {
-        (Some(uid), Some(gid)) => match caller {
+        (Some(uid), Some(gid)) => match ids.caller {
             Some(caller) => OwnerMap::Maps(IdMaps::one(caller, (uid, gid))),
             None => OwnerMap::SourceOwnerIs(uid, gid),
         },
@@ -131,7 +154,7 @@ pub(super) fn outside(ranges: &[crate::plan::IdRange], id: u32) -> Option<u32> {
     range.outside.checked_add(id - range.inside)
 }
 
-fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> {
+fn one(mount: &Mount, field: &str, implied: Option<&OwnerMap>) -> Result<DraftMount> {
     let mut options = mount_options::parse(mount.options().as_deref().unwrap_or_default())?;
     let typ = mount.typ().as_deref().unwrap_or_default();
     options.bind |= typ == "bind";
@@ -139,7 +162,7 @@ fn one(mount: &Mount, field: &str, maps: Option<&IdMaps>) -> Result<DraftMount> 
         return Err(Error::usage("`tmpcopyup` is for tmpfs").field("/options"));
     }
     let destination = inside_root(mount.destination()).at("/destination")?;
-    let owner = owner_map(mount, &options, maps)?;
+    let owner = owner_map(mount, &options, implied)?;
     let source = match (options.bind, typ) {
         _ if options.remount => MountSource::Present,
         (true, _) => {
@@ -216,12 +239,12 @@ fn source_matters(typ: &str) -> bool {
 fn owner_map(
     mount: &Mount,
     options: &mount_options::MountOptions,
-    maps: Option<&IdMaps>,
+    implied: Option<&OwnerMap>,
 ) -> Result<OwnerMap> {
     let uids = namespaces::ranges(mount.uid_mappings().as_deref(), "/uidMappings")?;
     let gids = namespaces::ranges(mount.gid_mappings().as_deref(), "/gidMappings")?;
     let asked = options.idmap || options.ridmap;
-    match (uids.is_empty(), gids.is_empty(), maps) {
+    match (uids.is_empty(), gids.is_empty(), implied) {
         (false, false, _) => Ok(OwnerMap::Maps(IdMaps { uids, gids })),
         (true, false, _) => {
             Err(Error::usage("must be given together with gidMappings").field("/uidMappings"))
@@ -229,9 +252,9 @@ fn owner_map(
         (false, true, _) => {
             Err(Error::usage("must be given together with uidMappings").field("/gidMappings"))
         }
-        (true, true, Some(maps)) if asked => Ok(OwnerMap::Maps(maps.clone())),
+        (true, true, Some(implied)) if asked => Ok(implied.clone()),
         (true, true, None) if asked => {
-            Err(Error::usage("`idmap` needs mappings or a new user namespace").field("/options"))
+            Err(Error::usage("`idmap` needs mappings or a user namespace of its own").field("/options"))
         }
         (true, true, _) => Ok(OwnerMap::Keep),
     }
@@ -263,7 +286,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<DraftMount>> {
         let list: Vec<Mount> = serde_json::from_str(text).unwrap();
-        mounts(Some(&list), &Extras::oci(), None, None, None)
+        mounts(Some(&list), &Extras::oci(), &Ids::default())
     }
 
     fn refused(text: &str) -> String {
@@ -336,6 +359,31 @@ mod tests {
             (r#""options":["rbind","ridmap"]"#.to_owned(), "/mounts/0/options"),
         ] {
             assert!(refused(&with(&rest)).starts_with(field), "{rest}: {}", refused(&with(&rest)));
+        }
+    }
+
+    #[test]
+    fn a_map_that_is_implied_is_that_of_the_user_namespace() {
+        let list = r#"[{"destination":"/t","source":"/x","options":["bind","idmap"]}]"#;
+        let list: Vec<Mount> = serde_json::from_str(list).unwrap();
+        let own = IdMaps::one((0, 0), (5, 6));
+        let join = Join { nstype: CLONE_NEWUSER, name: "user", path: "/u".into(), field: String::new() };
+        let (owned, joined) = (OwnerMap::Maps(own.clone()), OwnerMap::OfJoined);
+        for (maps, said, join, implied) in [
+            (Some(own.clone()), None, vec![], Some(&owned)),
+            (None, Some(own), vec![join.clone()], Some(&owned)),
+            (None, None, vec![join.clone()], Some(&joined)),
+            (None, None, vec![Join { nstype: CLONE_NEWNET, ..join }], None),
+        ] {
+            let mounts = mounts(Some(&list), &Extras::oci(), &Ids::new((&maps, &said), &join, [None, None]));
+            match (mounts.as_deref(), implied) {
+                (Ok([DraftMount { source: MountSource::Bind { owner, .. }, .. }]), Some(implied)) => {
+                    assert_eq!(owner, implied);
+                    assert!(owner.is_chosen(), "to the policy it is the configuration's choice");
+                }
+                (Err(_), None) => {}
+                (mounts, _) => panic!("{mounts:?}"),
+            }
         }
     }
 

@@ -8,22 +8,35 @@ use super::steps::{List, c_string, path_c_string};
 use super::{Pinned, Surroundings, cgroup_mounts, trees};
 use crate::draft::{Door, Draft, DraftMount, MountOptions, MountSource, OwnerMap};
 use crate::error::{Call, Context, Error, Result};
-use crate::plan::{Change, Covered, FreshFs, Made, MountFrom, Step, Target, TargetKind};
+use crate::plan::{Change, Covered, FreshFs, IdMaps, Made, MountFrom, Step, Target, TargetKind};
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr};
 
-/// Lays down the mounts. A new procfs shows the pid namespace `shown`, or else the child's.
+/// What was opened for the mounts.
+pub(super) struct Found<'a> {
+    /// Their sources.
+    pub binds: Vec<Option<Pinned>>,
+    /// The pid namespace that a new procfs shows; the child's without it.
+    pub shown: Option<&'a OwnedFd>,
+    /// The maps of the user namespace that is joined.
+    pub joined_maps: Option<IdMaps>,
+}
+
+/// Lays down the mounts.
 pub(super) fn mount_all(
     list: &mut List,
     draft: &Draft,
-    binds: Vec<Option<Pinned>>,
-    shown: Option<&OwnedFd>,
+    found: Found<'_>,
     around: &Surroundings<'_>,
 ) -> Result<()> {
-    for (mount, pinned) in draft.mounts.iter().zip(binds) {
+    let joined = found.joined_maps.map(OwnerMap::Maps);
+    for (mount, pinned) in draft.mounts.iter().zip(found.binds) {
         match (&mount.source, pinned) {
-            (MountSource::Bind { owner, .. }, Some(pinned)) => bind(list, draft, mount, &pinned, owner)?,
+            (MountSource::Bind { owner, .. }, Some(pinned)) => {
+                let owner = joined.as_ref().filter(|_| *owner == OwnerMap::OfJoined).unwrap_or(owner);
+                bind(list, draft, mount, &pinned, owner)?;
+            }
             (MountSource::Bind { .. }, None) => {}
-            (MountSource::Fresh(fstype), _) => fresh(list, draft, mount, fstype, shown)?,
+            (MountSource::Fresh(fstype), _) => fresh(list, draft, mount, fstype, found.shown)?,
             (MountSource::Cgroup, _) => cgroup(list, draft, mount, around)?,
             (MountSource::Present, _) => remount(list, mount)?,
         }

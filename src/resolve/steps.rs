@@ -38,7 +38,8 @@ pub(super) fn steps(
     own_ids_and_namespaces(&mut list, draft, maps, entering, around);
     attach_root(&mut list, draft, root, layers)?;
     fill_root(&mut list, draft)?;
-    mounting::mount_all(&mut list, draft, binds, entering.shown.as_ref(), around)?;
+    let found = mounting::Found { binds, shown: entering.shown.as_ref(), joined_maps };
+    mounting::mount_all(&mut list, draft, found, around)?;
     devices::make_devices(&mut list, draft, nodes)?;
     make_files(&mut list, draft, process)?;
     hooks::before_pivot(&mut list, draft, around);

@@ -89,7 +89,7 @@ fn owner_word(owner: &OwnerMap) -> &'static str {
     match owner {
         OwnerMap::Keep => "kept",
         OwnerMap::SourceOwnerIs(..) => "user",
-        OwnerMap::Maps(_) => "mapped",
+        OwnerMap::Maps(_) | OwnerMap::OfJoined => "mapped",
     }
 }
 
@@ -193,6 +193,9 @@ fn show_owners(tree: &OwnedFd, pinned: &Pinned, wish: &Wish<'_>) -> Result<()> {
         OwnerMap::Keep => return Ok(()),
         OwnerMap::SourceOwnerIs(uid, gid) => idmap::one_owner((identity.uid, identity.gid), (*uid, *gid))?,
         OwnerMap::Maps(maps) => maps.clone(),
+        OwnerMap::OfJoined => {
+            return Err(Error::internal("the maps of the joined user namespace were not read"));
+        }
     };
     let namespace = idmap::user_namespace(&maps)?;
     let recursive = if wish.options.ridmap { AT_RECURSIVE } else { 0 };

@@ -77,7 +77,7 @@ fn asked(bench: &mut Bench<'_>, draft: &Draft, mount: &DraftMount, grant: &BindG
     }
     // Through an id map a program may write as any user of the host; the sandbox's own maps
     // show the source's owner as the sandbox user and nobody else.
-    if matches!(owner, OwnerMap::Maps(_)) && draft.door == Door::Oci && !grant.idmap {
+    if owner.is_chosen() && draft.door == Door::Oci && !grant.idmap {
         let field = format!("{}/uidMappings", mount.field);
         bench.refuse(grant.line, "bind.idmap", field, "id maps of its own", "the owners as they are");
     }

@@ -2,7 +2,7 @@
 //! rights are root's, and a container must not hand them on.
 
 use super::Bench;
-use crate::draft::{Door, Draft, MountSource, OwnerMap};
+use crate::draft::{Door, Draft, MountSource};
 use crate::plan::IdRange;
 use crate::policy::document::{BySudo, Policy};
 use crate::policy::read::FIRST_FREE_ID;
@@ -37,7 +37,9 @@ pub(super) fn launch(bench: &mut Bench<'_>, draft: &Draft) {
         }
     }
     for mount in &draft.mounts {
-        if let (MountSource::Bind { owner: OwnerMap::Maps(_), .. }, Door::Oci) = (&mount.source, draft.door) {
+        if let (MountSource::Bind { owner, .. }, Door::Oci) = (&mount.source, draft.door)
+            && owner.is_chosen()
+        {
             let field = format!("{}/options", mount.field);
             bench.refuse(0, "callers.idmap", field, "an id map of its own", "none");
         }

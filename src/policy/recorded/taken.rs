@@ -7,7 +7,7 @@ use super::{
     RecordedProcess, RecordedRoot,
 };
 use crate::cgroup::Limits;
-use crate::draft::{Draft, DraftHook, DraftMount, MountSource, OwnerMap, Process};
+use crate::draft::{Draft, DraftHook, DraftMount, MountSource, Process};
 use crate::plan::{Grants, IdMaps, IdRange, Way};
 use crate::policy::builtin::is_kernel_type;
 use crate::policy::document::Policy;
@@ -196,9 +196,7 @@ fn mounts(draft: &Draft, facts: &Facts, grants: &Grants) -> Option<Vec<RecordedM
 fn of_mount(mount: &DraftMount, place: Option<String>, pinned: Option<&Pinned>) -> Option<RecordedMount> {
     let options = &mount.options;
     let (source, filesystem, idmapped) = match &mount.source {
-        MountSource::Bind { path, owner, .. } => {
-            (Some(text(path)?), None, matches!(owner, OwnerMap::Maps(_)))
-        }
+        MountSource::Bind { path, owner, .. } => (Some(text(path)?), None, owner.is_chosen()),
         MountSource::Fresh(name) => (None, Some(name.clone()), false),
         MountSource::Cgroup => (None, Some("cgroup".to_owned()), false),
         MountSource::Present => (None, None, false),
