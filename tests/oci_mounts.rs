@@ -840,3 +840,49 @@ fn a_swap_behind_links_to_nothing_leads_nowhere() {
     }
     dir.assert_nothing_left();
 }
+
+/// runc opens each source when the mounts before it stand; here all are opened before.
+#[test]
+fn a_source_below_an_earlier_mount_of_the_same_root_is_an_error() {
+    let dir = Dir::new();
+    dir.mkdir("source/x");
+    // Below the earlier mount; whether the source exists there beforehand; by which name; refused.
+    for (inside, exists, by_link, refused) in [
+        ("over/x", false, false, true),
+        ("over/x", true, false, true),
+        ("over", true, false, true),
+        ("over/x", true, true, true),
+        ("over/x", false, true, true),
+        ("overt/x", true, false, false),
+        // A link of the root leads the earlier mount to another place.
+        ("led/x", true, false, true),
+        ("", true, false, false),
+    ] {
+        let mut bundle = bundle(&dir, "bundle", LOOK);
+        let rootfs = bundle.rootfs();
+        for place in ["over", "led"] {
+            fs::create_dir(rootfs.join(place)).unwrap();
+        }
+        symlink("../../led", rootfs.join("link")).unwrap();
+        symlink(&rootfs, bundle.path.join("alias")).unwrap();
+        if exists {
+            fs::create_dir_all(rootfs.join(inside)).unwrap();
+        }
+        let from = if by_link { bundle.path.join("alias") } else { rootfs };
+        for (destination, source) in
+            [("/over", dir.join("source")), ("/link", dir.join("source")), ("/again", from.join(inside))]
+        {
+            bundle.mount(mount(destination, "none", source.to_str().unwrap(), &["rbind"]));
+        }
+        let ran = bundle.run(&dir, &dir.id("order"));
+        let said = ran.err.contains("/mounts/9/source") && ran.err.contains("an earlier mount");
+        assert_eq!((ran.code() != 0, said), (refused, refused), "{inside} {exists} {by_link}: {ran:?}");
+        // Before it nothing is in the way.
+        bundle.edit(|config| config["mounts"].as_array_mut().unwrap().swap(7, 9));
+        let ran = bundle.run(&dir, &dir.id("order"));
+        assert_eq!(ran.code() == 0, exists, "{inside} {exists}: {ran:?}");
+        assert!(!ran.err.contains("an earlier mount"), "{ran:?}");
+        fs::remove_dir_all(&bundle.path).unwrap();
+    }
+    dir.assert_nothing_left();
+}

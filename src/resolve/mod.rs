@@ -22,6 +22,7 @@ mod landlock;
 mod mounting;
 mod needed;
 mod overlay;
+mod own_root;
 mod pin;
 mod program;
 mod steps;

@@ -12,6 +12,7 @@ use super::below::{Mounts, Submount};
 use super::beneath::{self, Barred, Reached};
 use super::joined_maps;
 use super::judged_hook::judged_hook;
+use super::own_root;
 use super::walk::{self, FollowedLink};
 use crate::draft::{Door, Draft, DraftDevice, DraftHook, DraftMount, Join, JudgedHook, MountSource};
 use crate::error::{Call, Context, Error, Result};
@@ -102,8 +103,9 @@ pub fn pin(draft: &Draft, bundle: BorrowedFd<'_>, grants: &Grants) -> Result<Fac
     facts.root = root(draft, &named, grants, &mut facts.barred)?;
     for (index, mount) in draft.mounts.iter().enumerate() {
         let way = grants.binds.get(index).unwrap_or(&Way::AsNamed);
-        let source = source(mount, &named, (way, grants.audit), &mut facts.barred)?;
-        facts.binds.push(source);
+        let source = source(mount, &named, (way, grants.audit), &mut facts.barred);
+        not_covered(draft, index, &source, (&named, facts.root.as_ref()))?;
+        facts.binds.push(source?);
     }
     // The rules about what lies below are those of the sandbox and of a policy; runc has none.
     if draft.door == Door::Sandbox || grants.judged {
@@ -256,6 +258,33 @@ fn source(
         Err(error) if *optional && error.errno() == Some(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error.object(path.display()).field(field)),
     }
+}
+
+/// By the order of the mounts the source would be what an earlier one shows, or be there at all.
+fn not_covered(
+    draft: &Draft,
+    index: usize,
+    source: &Result<Option<Pinned>>,
+    (named, root): (&Named<'_>, Option<&Pinned>),
+) -> Result<()> {
+    let Some(DraftMount { field, source: MountSource::Bind { path, .. }, .. }) = draft.mounts.get(index)
+    else {
+        return Ok(());
+    };
+    let stands = match source {
+        Ok(pinned) => pinned.as_ref().map(|pinned| pinned.identity.path.clone()),
+        Err(error) if error.errno() == Some(Errno::ENOENT) => {
+            let _as_caller = as_caller()?;
+            own_root::stands(path, |path| Ok(named.open(path)?.0))
+        }
+        Err(_) => None,
+    };
+    match stands {
+        Some(stands) => own_root::check(draft, root, index, &stands),
+        None => Ok(()),
+    }
+    .on(path.display())
+    .at(format!("{field}/source"))
 }
 
 fn joins(draft: &Draft, grants: &Grants, facts: &mut Facts) -> Result<()> {
