@@ -106,12 +106,7 @@ fn kill_9_of_pinfold_at_any_moment_leaves_no_process_and_gc_sweeps_the_rest() {
     assert_eq!(listed.code(), Some(0), "{listed:?}");
     assert_eq!(place.entries().len(), entries.len(), "list only looks");
 
-    let swept = place.finish(place.pinfold(&["gc"]));
-    assert_eq!(
-        (swept.code(), swept.stdout.as_str()),
-        (Some(0), format!("removed {}\n", entries.len()).as_str())
-    );
-    assert_eq!(place.entries(), Vec::<String>::new());
+    assert_eq!(swept(&place), entries.len());
     assert_eq!(cgroups_named(&left_behind), Vec::<std::path::PathBuf>::new());
 }
 
@@ -270,6 +265,22 @@ fn oci_run(place: &Place, script: &str) -> (Command, String) {
     (place.pinfold(&["run", "--bundle", bundle.to_str().unwrap(), &mark]), mark)
 }
 
+/// How many entries `gc` removed until none was left. What is ending has no command line any more, by which it would be
+/// found, and may live a moment longer: then a sweep leaves its entry to the next one.
+#[track_caller]
+fn swept(place: &Place) -> usize {
+    let mut removed = 0;
+    let all = within(GONE_WITHIN, || {
+        let ran = place.finish(place.pinfold(&["gc"]));
+        let number =
+            ran.stdout.trim().strip_prefix("removed ").and_then(|number| number.parse::<usize>().ok());
+        removed += number.filter(|_| ran.code() == Some(0)).unwrap_or_else(|| panic!("{ran:?}"));
+        place.entries().is_empty()
+    });
+    assert!(all, "not swept: {:?}", place.entries());
+    removed
+}
+
 #[test]
 fn kill_9_of_pinfold_run_ends_its_container() {
     let place = Place::new();
@@ -279,9 +290,7 @@ fn kill_9_of_pinfold_run_ends_its_container() {
     std::thread::sleep(Duration::from_millis(200));
     running.kill_9();
     assert_gone(&mark, "pinfold run killed");
-    let swept = place.finish(place.pinfold(&["gc"]));
-    assert_eq!(swept.code(), Some(0), "{swept:?}");
-    assert_eq!(place.entries(), Vec::<String>::new());
+    assert_eq!(swept(&place), 1);
     assert_eq!(cgroups_named(&[mark]), Vec::<std::path::PathBuf>::new());
 }
 
@@ -355,8 +364,7 @@ fn a_container_cannot_outlive_kill_9_of_pinfold_run_by_clearing_its_death_signal
         running.child.wait().unwrap();
         assert_gone(&mark, name);
         assert!(within(GONE_WITHIN, || processes_of(&mark).is_empty()), "{name}");
-        let swept = place.finish(place.pinfold(&["gc"]));
-        assert_eq!(swept.stdout, "removed 1\n", "{name}: {swept:?}");
+        assert_eq!(swept(&place), 1, "{name}");
     }
 }
 
@@ -407,9 +415,7 @@ fn kill_9_of_pinfold_run_at_any_moment_leaves_no_process() {
         running.kill_9();
         assert_gone(&mark, &format!("round {round}"));
         assert!(within(GONE_WITHIN, || processes_of(&mark).is_empty()), "round {round}");
-        let swept = place.finish(place.pinfold(&["gc"]));
-        assert_eq!(swept.code(), Some(0), "{swept:?}");
-        assert_eq!(place.entries(), Vec::<String>::new());
+        swept(&place);
     }
 }
 

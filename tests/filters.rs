@@ -144,6 +144,11 @@ fn a_program_is_found_under_a_filter_that_denies_the_question() {
             let seccomp = one(denied.clone(), json!({"action": action}));
             let mut bundle = bundle(&dir, &format!("{name}-{action}"), "echo ran", false, seccomp);
             assert_eq!(bundle.run(&dir, &dir.id(name)).ok(), "ran\n", "{name} {action}");
+            bundle.edit(|config| {
+                config["process"]["args"] = json!(["sh", "-c", "echo searched"]);
+                config["process"]["env"] = json!(["PATH=/nowhere:/bin"]);
+            });
+            assert_eq!(bundle.run(&dir, &dir.id(name)).ok(), "searched\n", "{name} {action}");
             bundle.edit(|config| config["process"]["args"] = json!(["/no/such/program"]));
             let ran = bundle.run(&dir, &dir.id(name));
             assert!(

@@ -798,18 +798,50 @@ fn what_links_lead_to_is_made_in_an_overlay_and_not_in_a_root_that_is_read_only(
     dir.assert_nothing_left();
 }
 
-/// Whoever can write what is mounted swaps a directory on the way for a link while it is walked.
+/// An image chooses no name in a directory of the host's that is bound: the program could not make it there.
+#[test]
+fn a_link_makes_nothing_in_a_bind() {
+    let dir = Dir::new();
+    dir.write("file", "");
+    let work = dir.mkdir("work/sub").parent().unwrap().to_path_buf();
+    let before = names(&work);
+    let led = |leads: &str, first: Value| {
+        let mut bundle = bundle(&dir, "bundle", LOOK);
+        symlink(leads, bundle.rootfs().join("etc/resolv.conf")).unwrap();
+        bundle.mount(first);
+        bundle.mount(mount("/etc/resolv.conf", "none", &dir.text("file"), &["bind"]));
+        let ran = bundle.run(&dir, &dir.id("bound"));
+        fs::remove_dir_all(&bundle.path).unwrap();
+        ran
+    };
+    let bound = || mount("/work", "none", &dir.text("work"), &["bind", "rw"]);
+    for leads in ["/work/sub/planted", "/work/none/planted", "../work/planted"] {
+        let ran = led(leads, bound());
+        assert!(
+            ran.code() == 1 && ran.err.contains("(EXDEV)") && ran.err.contains("/mounts/8"),
+            "{leads}: {ran:?}"
+        );
+        assert_eq!(names(&work), before, "{leads}");
+    }
+    dir.write("work/sub/there", "");
+    at(&mountinfo(led("/work/sub/there", bound()).ok()), "/work/sub/there");
+    // What the container has of its own is another matter.
+    at(&mountinfo(led("/run/a/b", mount("/run", "tmpfs", "tmpfs", &[])).ok()), "/run/a/b");
+    dir.assert_nothing_left();
+}
+
+/// Whoever can write the root file system swaps a directory on the way for a link while it is walked.
 #[test]
 fn a_swap_behind_links_to_nothing_leads_nowhere() {
     let dir = Dir::new();
-    let (outside, shared) = (dir.mkdir("outside"), dir.mkdir("shared"));
+    let outside = dir.mkdir("outside");
     let up = format!("{}{}", "../".repeat(20), outside.strip_prefix("/").unwrap().display());
     for (number, text) in [outside.to_str().unwrap(), &up, "/proc/1/root", "../../none"].iter().enumerate() {
+        let mut bundle = bundle(&dir, &format!("b{number}"), LOOK);
+        let shared = bundle.rootfs().join("shared");
         fs::create_dir_all(shared.join("way")).unwrap();
         symlink(text, shared.join("link")).unwrap();
-        let mut bundle = bundle(&dir, &format!("b{number}"), LOOK);
         symlink("/shared/way/none/x", bundle.rootfs().join("data")).unwrap();
-        bundle.mount(mount("/shared", "none", &dir.text("shared"), &["bind"]));
         bundle.mount(mount("/data/y", "tmpfs", "tmpfs", &[]));
         let (way, link) = (shared.join("way"), shared.join("link"));
         let (over, began) = (AtomicBool::new(false), Instant::now());
@@ -836,7 +868,6 @@ fn a_swap_behind_links_to_nothing_leads_nowhere() {
                 assert!([0, 1].contains(&ran.code()) && escaped.is_empty(), "{text}: {escaped:?} {ran:?}");
             }
         });
-        fs::remove_dir_all(&shared).unwrap();
     }
     dir.assert_nothing_left();
 }

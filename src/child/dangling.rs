@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::Done;
+use super::mounts::FreshMounts;
 use super::place::{Place, make_one};
 use crate::plan::{Target, TargetKind};
 use crate::sys;
@@ -27,19 +28,30 @@ const NAME: usize = 256;
 ///
 /// # Errors
 /// ELOOP: more than forty links, one of a procfs, or one that came to stand there meanwhile. ENOENT: `..` behind
-/// what is missing. EBUSY: they lead to the root itself. ENAMETOOLONG. openat2(2), mkdirat(2).
-pub(super) fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Place, Errno> {
+/// what is missing. EXDEV: what is missing would lie in a bind. EBUSY: they lead to the root itself. ENAMETOOLONG. openat2(2), mkdirat(2).
+pub(super) fn find_or_make(
+    root: BorrowedFd<'_>,
+    target: &Target,
+    fresh: &FreshMounts,
+) -> Result<Place, Errno> {
     let path = without_links(root, target.path.to_bytes())?;
     let mut names = path.bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
     let last = names.next_back().ok_or(Errno::EBUSY)?;
     let mut parent = enter(root, c".")?;
     for name in names {
-        parent = find_or_make_one(parent.fd.as_fd(), name, TargetKind::Directory)?;
+        parent = find_or_make_one((root, fresh), parent.fd.as_fd(), name, TargetKind::Directory)?;
     }
-    find_or_make_one(parent.fd.as_fd(), last, target.kind)
+    find_or_make_one((root, fresh), parent.fd.as_fd(), last, target.kind)
 }
 
-fn find_or_make_one(parent: BorrowedFd<'_>, name: &[u8], kind: TargetKind) -> Result<Place, Errno> {
+/// The link is the image's: it may name what is the container's own, and not choose a name in a bind, where somebody
+/// else would find it.
+fn find_or_make_one(
+    (root, fresh): (BorrowedFd<'_>, &FreshMounts),
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    kind: TargetKind,
+) -> Result<Place, Errno> {
     let mut room = [0; NAME];
     room.get_mut(..name.len())
         .filter(|_| name.len() < NAME)
@@ -47,9 +59,15 @@ fn find_or_make_one(parent: BorrowedFd<'_>, name: &[u8], kind: TargetKind) -> Re
         .copy_from_slice(name);
     let name = CStr::from_bytes_until_nul(&room).or(Err(Errno::EINVAL))?;
     match enter(parent, name) {
-        Err(Errno::ENOENT) => make_one(parent, name, kind),
+        Err(Errno::ENOENT) if is_own(root, fresh, parent)? => make_one(parent, name, kind),
+        Err(Errno::ENOENT) => Err(Errno::EXDEV),
         found => found,
     }
+}
+
+fn is_own(root: BorrowedFd<'_>, fresh: &FreshMounts, place: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let of_root = sys::statmount::statx_mnt_id(root)? == sys::statmount::statx_mnt_id(place)?;
+    Ok(of_root || fresh.hold(place)?)
 }
 
 /// One step down, through no link.

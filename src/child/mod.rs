@@ -45,6 +45,8 @@ struct Child<'p> {
     page: BorrowedFd<'p>,
     /// The new root, once it is attached, until everything is closed.
     root: Option<OwnedFd>,
+    /// What was mounted and is nobody else's.
+    fresh: mounts::FreshMounts,
     /// What covers masked directories, once the first is covered, until everything is closed.
     cover: Option<OwnedFd>,
     /// The candidate that FindProgram found.
@@ -73,6 +75,7 @@ pub fn walk(
         socket,
         page,
         root: None,
+        fresh: mounts::FreshMounts::none(),
         cover: None,
         found: 0,
         at_cwd: false,
@@ -120,7 +123,7 @@ impl Child<'_> {
             Step::CutPropagation { flags } => mounts::set_root_propagation(*flags),
             Step::AttachRoot { from, attrs, onto } => self.attach_root(from, *attrs, onto.as_ref()),
             Step::Make(made) => place::make(self.root()?, made),
-            Step::Mount { from, target, propagation } => mounts::mount(self.root()?, from, target, propagation),
+            Step::Mount { from, target, propagation } => self.mount(from, target, propagation),
             Step::Remount { path, change } => mounts::remount(self.root()?, path, change),
             Step::MakeCwd(target) => place::make_directory(self.root()?, target, 0o755),
             Step::ConsolePty { target, size, owner, lent } => self.console_pty(target.as_ref(), *size, *owner, *lent),

@@ -10,28 +10,69 @@ use nix::mount::MsFlags;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::place::Place;
-use super::{Child, Done, copy_up, place};
+use super::{Child, Done, copy_up, dangling, place};
 use crate::plan::{Change, Covered, FreshFs, MountFrom, Reopened, Target, TargetKind};
 use crate::sys::{self, mount, mount::MountAttr};
 
 /// /dev/null's device number (Documentation/admin-guide/devices.txt: 1 char, 3).
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
-/// Mounts one planned thing at its target, which is made when it is missing.
-pub(super) fn mount(root: BorrowedFd<'_>, from: &MountFrom, target: &Target, propagation: &[u64]) -> Done {
-    let place = place::find_or_make(root, target)?;
-    may_cover(&place, target)?;
-    let tree = match from {
-        MountFrom::Tree(tree, _) => return put(tree.as_fd(), &place, target, propagation),
-        MountFrom::Path(reopened, attr) => {
-            let tree = reopen(reopened, attr.propagation)?;
-            mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;
-            tree
+/// The mounts of file systems that this child made itself, by id: what is made there is the container's alone.
+pub(super) struct FreshMounts {
+    ids: [u64; 32],
+    count: usize,
+}
+
+impl FreshMounts {
+    pub(super) const fn none() -> Self {
+        Self { ids: [0; 32], count: 0 }
+    }
+
+    /// One too many is not known here, and then nothing is made on it.
+    fn add(&mut self, tree: BorrowedFd<'_>) -> Done {
+        if let Some(room) = self.ids.get_mut(self.count) {
+            *room = sys::statmount::statx_mnt_id(tree)?;
+            self.count += 1;
         }
-        MountFrom::Fresh(fresh) => make_fresh(fresh, &place)?,
-        MountFrom::Inside(path, attr) => clone_inside(root, path, attr)?,
-    };
-    put(tree.as_fd(), &place, target, propagation)
+        Ok(())
+    }
+
+    /// Whether a place lies on one of them.
+    pub(super) fn hold(&self, place: BorrowedFd<'_>) -> Result<bool, Errno> {
+        let id = sys::statmount::statx_mnt_id(place)?;
+        Ok(self.ids.get(..self.count).unwrap_or_default().contains(&id))
+    }
+}
+
+impl Child<'_> {
+    /// Mounts one planned thing at its target, which is made when it is missing.
+    pub(super) fn mount(&mut self, from: &MountFrom, target: &Target, propagation: &[u64]) -> Done {
+        let root = self.root()?;
+        let place = match place::find_or_make(root, target) {
+            Err(Errno::EEXIST)
+                if target.follow && matches!(target.kind, TargetKind::Directory | TargetKind::File) =>
+            {
+                dangling::find_or_make(root, target, &self.fresh)?
+            }
+            place => place?,
+        };
+        may_cover(&place, target)?;
+        let tree = match from {
+            MountFrom::Tree(tree, _) => return put(tree.as_fd(), &place, target, propagation),
+            MountFrom::Path(reopened, attr) => {
+                let tree = reopen(reopened, attr.propagation)?;
+                mount::mount_setattr(tree.as_fd(), c"", EVERYWHERE, attr, None)?;
+                tree
+            }
+            MountFrom::Fresh(fresh) => make_fresh(fresh, &place)?,
+            MountFrom::Inside(path, attr) => clone_inside(root, path, attr)?,
+        };
+        put(tree.as_fd(), &place, target, propagation)?;
+        match from {
+            MountFrom::Fresh(_) => self.fresh.add(tree.as_fd()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What stands at the place may be hidden. ELOOP: a link of the image led into a procfs.

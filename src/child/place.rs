@@ -1,7 +1,7 @@
 //! Finding and making places inside the new root, by descriptors only: openat2(2) with
 //! RESOLVE_IN_ROOT, one component at a time where something has to be made, and never
-//! through a link that stands where a directory was made. What links name that lead to
-//! nothing is `dangling`'s.
+//! through a link that stands where a directory was made. A mount point that links name which
+//! lead to nothing is `dangling`'s.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{Done, dangling};
+use super::Done;
 use crate::plan::{Made, Target, TargetKind};
 use crate::sys;
 
@@ -60,22 +60,17 @@ pub struct Place {
     pub found: bool,
 }
 
-/// The target, made when it is missing. A link that leads to nothing is no error: what it names is made.
+/// The target, made when it is missing.
 ///
 /// # Errors
-/// openat2(2), mkdirat(2); EEXIST: something else came to stand there.
+/// openat2(2), mkdirat(2); EEXIST: something else came to stand there, or a link that leads to nothing.
 pub fn find_or_make(root: BorrowedFd<'_>, target: &Target) -> Result<Place, Errno> {
     match open_in_root(root, &target.path, link_rule(target)) {
         Err(Errno::ENOENT) => {}
         other => return Ok(Place { fd: other?, found: true }),
     }
-    let made = parent_of(root, target).and_then(|(parent, name)| make_one(parent.as_fd(), name, target.kind));
-    match (made, target.kind) {
-        (Err(Errno::EEXIST), TargetKind::Directory | TargetKind::File) if target.follow => {
-            dangling::find_or_make(root, target)
-        }
-        (made, _) => made,
-    }
+    let (parent, name) = parent_of(root, target)?;
+    make_one(parent.as_fd(), name, target.kind)
 }
 
 /// One component that is missing.

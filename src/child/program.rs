@@ -39,7 +39,8 @@ fn find(program: &Program) -> Result<usize, Errno> {
 }
 
 /// A filter that is in force may deny faccessat2(2), which a profile that is older than the call does, and even
-/// faccessat(2), which asks the same here as all ids are one. Where neither answers, execve(2) will.
+/// faccessat(2), which asks the same here as all ids are one. Then it is enough that something is there: execve(2)
+/// has the last word.
 fn may_execute(candidate: &std::ffi::CStr) -> Result<(), Errno> {
     for flags in [AtFlags::AT_EACCESS, AtFlags::empty()] {
         match nix::unistd::faccessat(nix::fcntl::AT_FDCWD, candidate, AccessFlags::X_OK, flags) {
@@ -47,7 +48,10 @@ fn may_execute(candidate: &std::ffi::CStr) -> Result<(), Errno> {
             answer => return answer,
         }
     }
-    Ok(())
+    match nix::sys::stat::stat(candidate) {
+        Ok(_) | Err(Errno::EPERM | Errno::ENOSYS) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn is_directory(candidate: &std::ffi::CStr) -> bool {

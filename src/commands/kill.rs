@@ -42,12 +42,10 @@ fn signal(root: &StateRoot, id: &str, args: &KillArgs) -> Result<()> {
         return everyone(&state, signal);
     }
     let status = Status::observe(&state)?;
-    if signal == libc::SIGKILL
-        && status != Status::Creating
-        && !has_own_pids(&dir, &state)?
-        && let Some(cgroup) = entry::open_cgroup(&Host::read()?, &state)?
-    {
-        return everything(&state, &cgroup);
+    if signal == libc::SIGKILL && shares_pids(&dir, &state, status) {
+        if let Some(cgroup) = entry::open_cgroup(&Host::read()?, &state)? {
+            return everything(&state, &cgroup);
+        }
     }
     status.may(Action::Kill, dir.id())?;
     // pid 1 of a sandbox is pinfold's init; a signal is for the program beside it.
@@ -62,18 +60,20 @@ fn signal(root: &StateRoot, id: &str, args: &KillArgs) -> Result<()> {
     }
 }
 
-/// Whether a pid namespace was made for it: the kernel then ends all of it with its first process
-/// (pid_namespaces(7)).
-fn has_own_pids(dir: &ContainerDir, state: &State) -> Result<bool> {
+/// Whether others of it may outlive its first process: no pid namespace was made for it, with which the kernel would
+/// end all (pid_namespaces(7)). A configuration that cannot be read any more keeps nobody from ending what lives.
+fn shares_pids(dir: &ContainerDir, state: &State, status: Status) -> bool {
     use oci_spec::runtime::LinuxNamespaceType::Pid;
-    if state.kind == ContainerKind::Sandbox {
-        return Ok(true);
+    if state.kind == ContainerKind::Sandbox || status == Status::Creating {
+        return false;
     }
-    let (spec, _) = bundle::parse(&dir.load_config()?)?;
+    let Ok((spec, _)) = dir.load_config().and_then(|text| bundle::parse(&text)) else {
+        return status != Status::Stopped;
+    };
     let linux = spec.linux().as_ref();
     let mut namespaces = linux.and_then(|linux| linux.namespaces().as_ref()).into_iter().flatten();
-    Ok(namespaces
-        .any(|one| one.typ() == Pid && one.path().as_ref().is_none_or(|path| path.as_os_str().is_empty())))
+    !namespaces
+        .any(|one| one.typ() == Pid && one.path().as_ref().is_none_or(|path| path.as_os_str().is_empty()))
 }
 
 /// Its first process, whatever cgroup that is in now, and all that its own cgroup holds, also when that process is

@@ -105,10 +105,21 @@ fn memory(bench: &mut Bench<'_>, mount: &DraftMount) {
 
 fn bind(bench: &mut Bench<'_>, mount: &DraftMount, owner: &OwnerMap) {
     flags(bench, mount);
-    if let OwnerMap::Maps(maps) = owner
-        && maps.uids.iter().chain(&maps.gids).any(|range: &IdRange| range.outside == 0)
-    {
-        bench.find(&IDMAP, format!("{}/uidMappings", mount.field), "id 0 of the host is mapped for files");
+    match owner {
+        OwnerMap::Maps(maps)
+            if maps.uids.iter().chain(&maps.gids).any(|range: &IdRange| range.outside == 0) =>
+        {
+            bench.find(
+                &IDMAP,
+                format!("{}/uidMappings", mount.field),
+                "id 0 of the host is mapped for files",
+            );
+        }
+        OwnerMap::OfJoined => {
+            let text = "files are mapped as in the joined namespace, which may map id 0 of the host";
+            bench.find(&IDMAP, options(mount), text);
+        }
+        _ => {}
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn runtime_hooks(draft: &Draft) -> Vec<Hook> {
     run_by_parent(draft).map(of_the_host).collect()
 }
 
-/// A hook that runs outside. Given no environment it has pinfold's own, as with runc; not where a policy has judged
+/// A hook that runs outside. Given no environment it has pinfold's own, as with runc; not where a policy grants
 /// it, or for who came by sudo: a caller's variable could make another program of it.
 pub fn of_the_host(hook: &DraftHook) -> Hook {
     let mut ready = hook.ready();
