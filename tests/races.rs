@@ -282,3 +282,27 @@ fn a_create_that_is_killed_can_be_deleted_and_made_again() {
     fs::metadata(dir.state_root()).unwrap();
     dir.assert_nothing_left();
 }
+
+/// What lives is ended whatever became of the files beside its record.
+#[test]
+fn kill_needs_no_configuration() {
+    let dir = Dir::new();
+    for (name, shared) in [("own", false), ("shared", true)] {
+        let id = dir.id(name);
+        let mut bundle = Bundle::script(&dir, name, "sleep 100");
+        if shared {
+            bundle.edit(share_pids);
+        }
+        dir.pinfold(&["run", "--detach", "--bundle", bundle.text(), &id]).ok();
+        let kept = dir.state_root().join(&id).join("config.json");
+        let text = std::fs::read(&kept).unwrap();
+        std::fs::write(&kept, "{").unwrap();
+        dir.pinfold(&["kill", &id, "KILL"]).ok();
+        await_that("it is stopped", || state(&dir, &id)["status"] == "stopped");
+        let ran = dir.pinfold(&["kill", &id, "KILL"]);
+        assert!(ran.code() == 1 && ran.err.contains("container not running"), "{name}: {ran:?}");
+        std::fs::write(&kept, text).unwrap();
+        dir.pinfold(&["delete", &id]).ok();
+    }
+    dir.assert_nothing_left();
+}
