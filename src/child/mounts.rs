@@ -17,7 +17,7 @@ use crate::sys::{self, mount, mount::MountAttr};
 /// /dev/null's device number (Documentation/admin-guide/devices.txt: 1 char, 3).
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
-/// The mounts of file systems that this child made itself, by id: what is made there is the container's alone.
+/// The mounts of each tmpfs that this child made itself, by id: what is made there is the container's alone.
 pub(super) struct FreshMounts {
     ids: [u64; 32],
     count: usize,
@@ -69,7 +69,7 @@ impl Child<'_> {
         };
         put(tree.as_fd(), &place, target, propagation)?;
         match from {
-            MountFrom::Fresh(_) => self.fresh.add(tree.as_fd()),
+            MountFrom::Fresh(fresh) if fresh.fstype.as_c_str() == c"tmpfs" => self.fresh.add(tree.as_fd()),
             _ => Ok(()),
         }
     }
