@@ -28,7 +28,8 @@ const NAME: usize = 256;
 ///
 /// # Errors
 /// ELOOP: more than forty links, one of a procfs, or one that came to stand there meanwhile. ENOENT: `..` behind
-/// what is missing. EXDEV: what is missing would lie neither on the root's own mount nor on a tmpfs of the container's. EBUSY: they lead to the root itself. ENAMETOOLONG. openat2(2), mkdirat(2).
+/// what is missing. EXDEV: what is missing would lie neither on the root's own mount nor on a tmpfs of the
+/// container's. EBUSY: they lead to the root itself. ENAMETOOLONG. openat2(2), mkdirat(2).
 pub(super) fn find_or_make(
     root: BorrowedFd<'_>,
     target: &Target,
