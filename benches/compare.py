@@ -8,6 +8,7 @@ Started by namespace.sh; pivots into the tree that was built there before it mea
 
 import argparse
 import ctypes
+import itertools
 import json
 import os
 import platform
@@ -329,7 +330,7 @@ def write_policed_bundle():
 
 def policed(rounds):
     """The same launch without a policy, under one, under what it compiles to, and with the audit log too: seconds, in
-    an order that turns."""
+    every order."""
     write_policed_bundle()
 
     def ready(state, text, compiled):
@@ -361,10 +362,10 @@ def policed(rounds):
             for name in states[state]:
                 os.rename(f"/etc/pinfold/{name}", f"/etc/pinfold/{state}.{name}")
 
+    # Each order in its turn: a launch that reads the text leaves the next one colder caches.
+    orders = list(itertools.permutations(states))
     for turn in range(rounds + 1):
-        order = list(states)
-        order = order[turn % len(order) :] + order[: turn % len(order)]
-        round_ = {state: once(state) for state in order}
+        round_ = {state: once(state) for state in orders[turn % len(orders)]}
         if turn:  # the first warms the caches
             for state, sample in round_.items():
                 samples[state].append(sample)
