@@ -42,10 +42,11 @@ fn signal(root: &StateRoot, id: &str, args: &KillArgs) -> Result<()> {
         return everyone(&state, signal);
     }
     let status = Status::observe(&state)?;
-    if signal == libc::SIGKILL && shares_pids(&dir, &state, status) {
-        if let Some(cgroup) = entry::open_cgroup(&Host::read()?, &state)? {
-            return everything(&state, &cgroup);
-        }
+    if signal == libc::SIGKILL
+        && shares_pids(&dir, &state, status)
+        && let Some(cgroup) = entry::open_cgroup(&Host::read()?, &state)?
+    {
+        return everything(&state, &cgroup);
     }
     status.may(Action::Kill, dir.id())?;
     // pid 1 of a sandbox is pinfold's init; a signal is for the program beside it.
