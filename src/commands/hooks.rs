@@ -31,7 +31,7 @@ pub fn states(draft: &Draft, entry: &Entry) -> Result<HookStates> {
         let (head, tail) = hook_input_around_pid(state, status)?;
         Ok(HookState { head: head.into_bytes(), tail: tail.into_bytes() })
     };
-    Ok(HookStates { creating: of(Status::Creating)?, created: of(Status::Created)? })
+    Ok(HookStates { creating: of(Status::Creating)?, created: of(Status::Created)?, ..HookStates::default() })
 }
 
 /// prestart and createRuntime, while the child waits before the pivot.

@@ -1,5 +1,6 @@
 //! Draft and Facts → Plan: detached trees, descriptors, programs, the list of steps.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 use serde::Serialize;
@@ -10,13 +11,15 @@ use crate::draft::{Draft, HostFacts};
 use crate::error::{Error, Result};
 use crate::plan::{Cpus, HookState, ParentPlan, Plan, Scheduling};
 
-/// The states that hooks in the container's namespaces are told.
+/// What hooks in the container's namespaces are told.
 #[derive(Debug, Default)]
 pub struct HookStates {
     /// Of a container that is being created.
     pub creating: HookState,
     /// Of one that is about to be started.
     pub created: HookState,
+    /// environ of the program, for those before it that are given none.
+    pub environ: Vec<CString>,
 }
 
 /// What the launch is embedded in.
@@ -93,6 +96,9 @@ pub fn finish(draft: &Draft, facts: Facts, mut around: Surroundings<'_>) -> Resu
     let mut entering = entering::entering(draft, std::mem::take(&mut facts.joins), around.born_in_cgroup)?;
     let root = facts.root.as_ref().map(|root| root.fd.as_fd());
     let program = program::program(process, || home::home(root, process.uid));
+    if draft.hooks.iter().any(|hook| hook.env_absent) {
+        around.hook_states.environ = program.envp.strings().to_vec();
+    }
     let listed = steps::steps(draft, process, facts, &mut entering, &mut around)?;
     let plan = Plan {
         clone_flags: entering.flags,

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::steps::List;
 use super::{HookStates, Pinned, Surroundings, trees};
-use crate::draft::{Draft, DraftHook, Process};
+use crate::draft::{Draft, DraftHook};
 use crate::error::Result;
 use crate::plan::{Hook, HookKind, Reopened, Step};
 use crate::sys::{self, exec::CStringArray};
@@ -24,12 +24,12 @@ pub(super) fn before_pivot(list: &mut List, draft: &Draft, around: &Surroundings
 
 /// After `start`, by the program's own rights, and before the filter that would have to
 /// allow what running a hook takes. Given no environment it has the program's, as with runc.
-pub(super) fn before_program(list: &mut List, draft: &Draft, process: &Process, around: &Surroundings<'_>) {
-    let HookStates { created, .. } = &around.hook_states;
+pub(super) fn before_program(list: &mut List, draft: &Draft, around: &Surroundings<'_>) {
+    let HookStates { created, environ, .. } = &around.hook_states;
     for hook in of(draft, HookKind::StartContainer) {
         let mut ready = hook.ready();
         if hook.env_absent {
-            ready.envp = CStringArray::new(process.env.clone());
+            ready.envp = CStringArray::new(environ.clone());
         }
         list.add(&hook.field, Step::StartContainerHook(ready, created.clone()));
     }

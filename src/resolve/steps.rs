@@ -350,7 +350,7 @@ fn run_program(
     if let Some(listener) = around.listener.take() {
         list.add("", Step::AwaitStart { listener, lean: may_be_lean(draft, process) });
     }
-    hooks::before_program(list, draft, process, around);
+    hooks::before_program(list, draft, around);
     late_filter(list, draft, process)?;
     if draft.init {
         list.add("", Step::Dumpable(false));

@@ -157,7 +157,7 @@ fn a_hook_without_an_environment() {
         lines
     };
     let inside = place.bundle.rootfs().join("tmp");
-    assert_eq!(said(&inside.join("inside")), ["ONE=two", "PATH=/bin"]);
+    assert_eq!(said(&inside.join("inside")), ["HOME=/", "ONE=two", "PATH=/bin"]);
     assert!(said(&inside.join("empty")).is_empty() && said(nothing.as_ref()).is_empty());
     assert_eq!(
         (said(outside.as_ref()), said(after.as_ref())),
