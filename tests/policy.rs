@@ -338,7 +338,7 @@ const SOURCES: &[(&str, &str, &[&str], &str)] = &[
     ("DIR/work/below", "/work", &["nosuid", "nodev", "rsuid"], "bind.floor"),
     ("DIR/work/below", "/etc", &["nosuid", "nodev"], "bind.destinations"),
     ("DIR/work/below", "/workshop", &["nosuid", "nodev"], "bind.destinations"),
-    ("DIR/work/below", "/work/../etc", &["nosuid", "nodev"], "bind.destinations"),
+    ("DIR/work/below", "/work/below/../../etc", &["nosuid", "nodev"], "bind.destinations"),
     ("DIR/work/below", "/sys/fs", &["nosuid", "nodev"], "mounts.destination"),
     ("DIR/work/below", "/", &["nosuid", "nodev"], "mounts.destination"),
     ("DIR/readable", "/r", &["nosuid", "nodev"], "bind.access"),
@@ -402,7 +402,7 @@ exit
 fn two_mounts_on_one_place_are_refused() {
     let host = Host::new(ALLOWING);
     let mut bundle = host.bundle("b", "echo ran");
-    bundle.mount(bind(&host.dir.text("work"), "/work/.", &["rbind", "nosuid", "nodev"]));
+    bundle.mount(bind(&host.dir.text("work"), "/work/below/..", &["rbind", "nosuid", "nodev"]));
     host.refused(&host.run(&bundle), "mounts.destination", "twice");
 }
 

@@ -1,7 +1,8 @@
 //! How a failure is told: one line with the word `error`, a hint, and an exit code.
 //!
 //! Callers of runc look for that word on stderr. The OCI verbs have runc's exit codes, which
-//! leave the program's own code unmistakable: 255 for `exec`, and for `run` where execve(2) itself fails, 1 for the rest.
+//! leave the program's own code unmistakable: 255 for `exec`, and for `run` where execve(2) itself fails, 1 for
+//! the rest.
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -26,7 +26,8 @@ pub fn failure(global: &Global, error: &Error) -> Result<()> {
     }
 }
 
-/// From here on warnings go into the log, as runc's do. One that cannot be opened is told and ends nothing: no verb rests on it.
+/// From here on warnings go into the log, as runc's do. One that cannot be opened is told and ends nothing: no verb
+/// rests on it.
 pub fn takes_warnings(global: &Global) {
     if let Some(path) = global.log.clone() {
         if let Err(error) = append(path.as_path(), "") {
@@ -44,8 +45,7 @@ pub fn warnings<'a>(warnings: impl Iterator<Item = &'a String>) {
 }
 
 fn append(path: &Path, line: &str) -> Result<()> {
-    if let Some(number) = text_file::descriptor(path) {
-        let inherited = sys::file::inherited(number).call("fcntl").on(path.display()).at("--log")?;
+    if let Some(inherited) = text_file::inherited(path).at("--log")? {
         return sys::file::write_all(inherited, line.as_bytes()).call("write").on(path.display()).at("--log");
     }
     let how = OpenHow::new()

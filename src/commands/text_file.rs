@@ -17,9 +17,8 @@ use crate::sys;
 /// # Errors
 /// openat2(2), read(2); not a regular file; larger than the limit; a descriptor that is none of the caller's.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
-    if let Some(number) = descriptor(path) {
-        let inherited = sys::file::inherited(number).call("fcntl").on(path.display())?;
-        return read_all(inherited.as_fd(), limit).on(path.display());
+    if let Some(inherited) = inherited(path)? {
+        return read_all(inherited, limit).on(path.display());
     }
     let how = how(ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let _as_caller = caller::rights()?;
@@ -62,8 +61,19 @@ pub fn read_sealed(number: u16, limit: usize) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The number in a name for a descriptor of one's own (fd(4), proc_pid_fd(5)).
-pub fn descriptor(path: &Path) -> Option<i32> {
+/// What the caller left open, where a path is the name of a descriptor of one's own (fd(4), proc_pid_fd(5)).
+///
+/// # Errors
+/// EBADF: not open, or pinfold's.
+pub fn inherited(path: &Path) -> Result<Option<BorrowedFd<'static>>> {
+    let open = |number| {
+        let inherited = sys::file::inherited(number).call("fcntl").on(path.display());
+        inherited.map_err(|error| error.hint("the caller has to leave a descriptor of this number open"))
+    };
+    descriptor(path).map(open).transpose()
+}
+
+fn descriptor(path: &Path) -> Option<i32> {
     let text = path.to_str()?;
     let number = text.strip_prefix("/dev/fd/").or_else(|| text.strip_prefix("/proc/self/fd/"));
     match (text, number) {

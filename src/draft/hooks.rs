@@ -47,7 +47,7 @@ pub struct DraftHook {
     pub args: Vec<CString>,
     /// environ: what the configuration says and nothing else.
     pub env: Vec<CString>,
-    /// The configuration says nothing of environ: a hook inside has the program's.
+    /// The configuration says nothing of environ: a hook inside has the program's, one of the host's may have pinfold's.
     pub env_absent: bool,
     /// After how long it is ended.
     pub timeout_ms: Option<u64>,

@@ -79,6 +79,9 @@ fn hint(step: &Step, errno: Errno) -> Option<&'static str> {
         (Step::Mount { .. }, Errno::ELOOP | Errno::ENOTDIR) => {
             "must be mounted on ordinary directory: a symbolic link or a file stands there"
         }
+        (Step::Mount { .. }, Errno::EXDEV) => {
+            "a link of the root leads to nothing, and what it names is made on the root itself or a tmpfs, not in a bind: make it there"
+        }
         (Step::Mount { from: MountFrom::Fresh(fresh), .. }, Errno::EPERM)
             if matches!(fresh.fstype.to_bytes(), b"proc" | b"sysfs") =>
         {
